@@ -1,0 +1,11 @@
+pub mod admin;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod line;
+pub mod outlet;
+pub mod shutdown;
+pub mod stage_metrics;
+pub mod state_store;
+pub mod streams;
+pub mod telemetry;

@@ -1,0 +1,491 @@
+//! The run loop, once for every stage: pull a bounded batch, decode and validate, drive the stage, publish and wait for
+//! the confirmations, acknowledge. Start-up is recovery: restore, replay the tail, go live.
+
+use std::time::Duration;
+
+use pipeline::{Rejected, Restore, Stage};
+use schemas::subject::{BatchKind, Namespace};
+use schemas::{CodecError, EventTime, N_PARTITIONS, Partition, Timeframe};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::admin::ComponentHandle;
+use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, Start};
+use crate::clock;
+use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged, publish_with_retry};
+use crate::shutdown::Shutdown;
+use crate::stage_metrics::StageMetrics;
+use crate::state_store::{StateError, StateStore};
+use crate::streams::PipelineStream;
+
+/// Messages that wait between the consumers and the stage.
+const INBOX_MAX: usize = 1024;
+/// Messages that the stage takes in one turn.
+const TURN_MAX: usize = 256;
+/// Messages that a consumer asks the server for at once.
+const PULL_MAX: usize = 64;
+/// Every partition's state is saved at least this often, when it changed.
+const SNAPSHOT_PERIOD: Duration = Duration::from_secs(10);
+/// Longest text of a reason in a dead letter's header.
+const DETAIL_CHARS_MAX: usize = 500;
+
+/// What a service reads and how it is run.
+#[derive(Debug)]
+pub struct Line {
+    /// Names the consumers, the metrics and the dead-letter subject.
+    pub service: &'static str,
+    pub namespace: Namespace,
+    pub timeframe: Timeframe,
+    /// The batches it reads, from every partition.
+    pub input: BatchKind,
+    /// What it publishes when each output follows from one input: on start-up, what was published before the crash is
+    /// recognised by it. `None`: the stage publishes nothing until it has caught up.
+    pub output: Option<BatchKind>,
+    /// Whether it also reads reference data: the newest instrument of each symbol, then changes.
+    pub with_instruments: bool,
+    /// How long a stage may leave things to its refresh.
+    pub refresh: Duration,
+    /// Where its state outlives the process; `None` on a bus that does not outlive it either.
+    pub store: Option<StateStore>,
+}
+
+/// What the process gives to each of its services.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub bus: Bus,
+    pub shutdown: Shutdown,
+    pub metrics: StageMetrics,
+    pub health: ComponentHandle,
+}
+
+/// Why a service stopped unasked.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    #[error("{service} lost the bus")]
+    Bus {
+        service: &'static str,
+        #[source]
+        source: BusError,
+    },
+    #[error("{service} cannot keep its state")]
+    State {
+        service: &'static str,
+        #[source]
+        source: StateError,
+    },
+}
+
+/// A decoded input, with what the metrics want to know of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded<I> {
+    pub input: I,
+    pub n_rows: usize,
+    /// Newest event time; `None` for reference data.
+    pub event_time: Option<EventTime>,
+}
+
+/// Turns a delivery into the input of a stage.
+pub trait Decode<I> {
+    /// # Errors
+    /// When the payload is no such message. It goes to the dead letters.
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded<I>, CodecError>;
+}
+
+impl<I, F: Fn(&Delivery) -> Result<Decoded<I>, CodecError>> Decode<I> for F {
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded<I>, CodecError> {
+        self(delivery)
+    }
+}
+
+/// Which consumer a delivery came from.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    Partition(Partition),
+    Instruments,
+}
+
+/// How far a partition is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Stream sequence of the last input that the stage has taken in.
+    position: u64,
+    /// Newest input when the service started: up to here it recovers.
+    target: u64,
+    /// Newest input whose output was published before the service started.
+    published: u64,
+    /// State changed since it was saved.
+    is_dirty: bool,
+}
+
+/// Runs a stage until shutdown is requested.
+///
+/// # Errors
+/// When the bus or the state store fails for good. Nothing is lost: what was not acknowledged comes again.
+pub async fn run<S, D, O>(
+    stage: S,
+    line: Line,
+    decode: D,
+    outlet: O,
+    surroundings: Surroundings,
+) -> Result<(), LineError>
+where
+    S: Stage + Restore,
+    D: Decode<S::Input>,
+    O: Outlet<S::Output>,
+{
+    let service = line.service;
+    let mut runner = Runner {
+        stage,
+        line,
+        decode,
+        outlet,
+        surroundings,
+        progress: [Progress::default(); N_PARTITIONS as usize],
+        n_recovering: 0,
+        refresh_at: None,
+        snapshot_next: 0,
+        newest: None,
+    };
+    let result = runner.run().await;
+    if let Err(error) = &result {
+        runner.surroundings.health.set_not_ready(error.to_string());
+    }
+    debug!(service, "service has ended");
+    result
+}
+
+struct Runner<S, D, O> {
+    stage: S,
+    line: Line,
+    decode: D,
+    outlet: O,
+    surroundings: Surroundings,
+    progress: [Progress; N_PARTITIONS as usize],
+    /// Partitions that have not reached their target yet.
+    n_recovering: usize,
+    refresh_at: Option<Instant>,
+    /// The partition whose turn to be saved it is.
+    snapshot_next: u8,
+    /// Newest event time of all inputs.
+    newest: Option<EventTime>,
+}
+
+type Arrival = Result<(Origin, Delivery), BusError>;
+
+impl<S, D, O> Runner<S, D, O>
+where
+    S: Stage + Restore,
+    D: Decode<S::Input>,
+    O: Outlet<S::Output>,
+{
+    async fn run(&mut self) -> Result<(), LineError> {
+        let service = self.line.service;
+        self.surroundings.health.set_not_ready("recovering");
+        let started = clock::monotonic();
+        self.recover().await?;
+        let (sender, mut inbox) = mpsc::channel::<Arrival>(INBOX_MAX);
+        // Dropping the set ends the feeders.
+        let mut feeders = JoinSet::new();
+        for (origin, consumer) in self.consumers().await? {
+            feeders.spawn(feed(origin, consumer, sender.clone()));
+        }
+        drop(sender);
+        self.report_recovery(started);
+
+        let mut arrivals = Vec::with_capacity(TURN_MAX);
+        let snapshot_step = SNAPSHOT_PERIOD / u32::from(N_PARTITIONS);
+        let mut snapshot_at = Instant::now() + snapshot_step;
+        while !self.surroundings.shutdown.is_requested() {
+            let wants_refresh = self.wants_refresh();
+            tokio::select! {
+                biased;
+                () = self.surroundings.shutdown.requested() => break,
+                n_arrived = inbox.recv_many(&mut arrivals, TURN_MAX) => {
+                    if n_arrived == 0 {
+                        break;
+                    }
+                    let was_recovering = self.n_recovering > 0;
+                    self.take_turn(&mut arrivals, &inbox).await?;
+                    if was_recovering {
+                        self.report_recovery(started);
+                    }
+                }
+                () = tokio::time::sleep_until(self.refresh_at.unwrap_or(snapshot_at)), if wants_refresh => {}
+                () = tokio::time::sleep_until(snapshot_at), if self.line.store.is_some() => {}
+            }
+            if self.wants_refresh() && self.refresh_at.is_some_and(|at| at <= Instant::now()) {
+                self.refresh().await?;
+            }
+            if self.line.store.is_some() && snapshot_at <= Instant::now() {
+                self.save_next().map_err(|source| LineError::State { service, source })?;
+                snapshot_at = Instant::now() + snapshot_step;
+            }
+        }
+        self.surroundings.health.set_not_ready("stopping");
+        for _ in Partition::all() {
+            self.save_next().map_err(|source| LineError::State { service, source })?;
+        }
+        Ok(())
+    }
+
+    /// Restores every partition's snapshot and learns from the bus how far input and output are.
+    async fn recover(&mut self) -> Result<(), LineError> {
+        let service = self.line.service;
+        let bus_error = |source| LineError::Bus { service, source };
+        let bus = self.surroundings.bus.clone();
+        let input = PipelineStream::Batches(self.line.input).name(&self.line.namespace);
+        let mut n_restored = 0_usize;
+        for partition in Partition::all() {
+            let progress = &mut self.progress[partition.index()];
+            let subject = self.line.namespace.batch(self.line.input, self.line.timeframe, partition);
+            progress.target = bus.last_sequence(&input, &subject).await.map_err(bus_error)?;
+            if let Some(kind) = self.line.output {
+                let stream = PipelineStream::Batches(kind).name(&self.line.namespace);
+                let subject = self.line.namespace.batch(kind, self.line.timeframe, partition);
+                let last = bus.last(&stream, &subject).await.map_err(bus_error)?;
+                let sequence = last.and_then(|stored| {
+                    let header = stored.headers.iter().find(|(name, _)| name == INPUT_SEQUENCE_HEADER);
+                    header.and_then(|(_, value)| value.parse().ok())
+                });
+                // A higher sequence than the input has speaks of an input stream that is gone.
+                progress.published = sequence.filter(|&sequence| sequence <= progress.target).unwrap_or(0);
+            }
+            if let Some(store) = &self.line.store {
+                match store.load(partition, self.stage.layout()) {
+                    Err(source) => return Err(LineError::State { service, source }),
+                    Ok(None) => {}
+                    Ok(Some(Err(refused))) => {
+                        warn!(service, %partition, %refused, "snapshot not used, the input is replayed instead");
+                    }
+                    Ok(Some(Ok(stored))) if stored.sequence > progress.target => {
+                        warn!(
+                            service, %partition, snapshot = stored.sequence, input = progress.target,
+                            "snapshot not used, it is ahead of the input: the stream was made anew"
+                        );
+                    }
+                    Ok(Some(Ok(stored))) => match self.stage.restore(partition, &stored.bytes) {
+                        Ok(()) => {
+                            progress.position = stored.sequence;
+                            n_restored += 1;
+                        }
+                        Err(refused) => {
+                            warn!(service, %partition, %refused, "snapshot not used, the input is replayed instead");
+                        }
+                    },
+                }
+            }
+        }
+        self.n_recovering = self.progress.iter().filter(|progress| progress.position < progress.target).count();
+        info!(service, n_restored, n_recovering = self.n_recovering, "recovering");
+        Ok(())
+    }
+
+    async fn consumers(&self) -> Result<Vec<(Origin, Consumer)>, LineError> {
+        let Line { service, namespace, timeframe, input, .. } = &self.line;
+        let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
+            let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
+            self.surroundings.bus.consume(spec)
+        };
+        let mut consumers = Vec::new();
+        for partition in Partition::all() {
+            let durable = format!("{service}-{timeframe}-{partition}");
+            let filter = namespace.batch(*input, *timeframe, partition);
+            let start = match self.progress[partition.index()].position {
+                0 => Start::All,
+                position => Start::Sequence(position + 1),
+            };
+            let consumer = consume(PipelineStream::Batches(*input), durable, filter, start).await;
+            consumers.push((Origin::Partition(partition), consumer));
+        }
+        if self.line.with_instruments {
+            let durable = format!("{service}-instruments");
+            let consumer =
+                consume(PipelineStream::Instruments, durable, namespace.instruments(), Start::LastPerSubject).await;
+            consumers.push((Origin::Instruments, consumer));
+        }
+        consumers
+            .into_iter()
+            .map(|(origin, consumer)| consumer.map(|consumer| (origin, consumer)))
+            .collect::<Result<_, _>>()
+            .map_err(|source| LineError::Bus { service, source })
+    }
+
+    fn report_recovery(&self, started: std::time::Instant) {
+        if self.n_recovering == 0 {
+            let elapsed_ms = started.elapsed().as_millis();
+            info!(service = self.line.service, elapsed_ms, "live");
+            self.surroundings.health.set_ready();
+        }
+    }
+
+    /// One turn: everything that was waiting, up to a limit.
+    async fn take_turn(
+        &mut self,
+        arrivals: &mut Vec<Arrival>,
+        inbox: &mpsc::Receiver<Arrival>,
+    ) -> Result<(), LineError> {
+        let service = self.line.service;
+        let started = clock::monotonic();
+        let mut outputs = Vec::new();
+        let mut done = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals.drain(..) {
+            let (origin, delivery) = arrival.map_err(|source| LineError::Bus { service, source })?;
+            if let Some(rejected) = self.apply(origin, &delivery, &mut outputs) {
+                self.bury(&delivery, &rejected).await?;
+            }
+            done.push(delivery);
+        }
+        if self.n_recovering == 0 && inbox.is_empty() {
+            let mut fresh = Vec::new();
+            on_cpu(|| self.stage.on_idle(&mut fresh));
+            outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }));
+        }
+        if self.stage.needs_refresh() && self.refresh_at.is_none() {
+            self.refresh_at = Some(Instant::now() + self.line.refresh);
+        }
+        self.surroundings.metrics.observe_processing(started.elapsed());
+        if let Some(newest) = self.newest {
+            self.surroundings.metrics.set_event_lag(newest, clock::now_ns());
+        }
+        self.publish(outputs).await?;
+        for delivery in &done {
+            if let Err(error) = delivery.ack().await {
+                // It comes again, and is recognised by its sequence.
+                warn!(service, %error, "acknowledgement failed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands one delivery to the stage. What it was rejected for, if it was.
+    fn apply(&mut self, origin: Origin, delivery: &Delivery, outputs: &mut Vec<Tagged<S::Output>>) -> Option<Rejected> {
+        if let Origin::Partition(partition) = origin
+            && delivery.sequence <= self.progress[partition.index()].position
+        {
+            return None;
+        }
+        let mut fresh = Vec::new();
+        let applied = match self.decode.decode(delivery) {
+            Ok(Decoded { input, n_rows, event_time }) => {
+                self.surroundings.metrics.add_rows_in(n_rows);
+                self.newest = self.newest.max(event_time);
+                self.stage.on_batch(input, &mut fresh)
+            }
+            Err(error) => Err(rejected_by_codec(&error)),
+        };
+        if let Origin::Partition(partition) = origin {
+            let progress = &mut self.progress[partition.index()];
+            let was_recovering = progress.position < progress.target;
+            progress.position = delivery.sequence;
+            progress.is_dirty = true;
+            if was_recovering && progress.position >= progress.target {
+                self.n_recovering -= 1;
+            }
+            if delivery.sequence <= progress.published {
+                fresh.clear();
+            }
+        }
+        outputs.extend(
+            fresh.into_iter().map(|output| Tagged { output, input_sequence: Some(delivery.sequence) }),
+        );
+        applied.err()
+    }
+
+    async fn refresh(&mut self) -> Result<(), LineError> {
+        let started = clock::monotonic();
+        let mut fresh = Vec::new();
+        on_cpu(|| self.stage.on_refresh(&mut fresh));
+        self.surroundings.metrics.observe_processing(started.elapsed());
+        self.publish(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }).collect()).await?;
+        self.refresh_at = self.stage.needs_refresh().then(|| Instant::now() + self.line.refresh);
+        Ok(())
+    }
+
+    fn wants_refresh(&self) -> bool {
+        self.n_recovering == 0 && self.refresh_at.is_some()
+    }
+
+    async fn publish(&mut self, outputs: Vec<Tagged<S::Output>>) -> Result<(), LineError> {
+        if outputs.is_empty() {
+            return Ok(());
+        }
+        let delivered = self.outlet.deliver(outputs).await;
+        let n_rows = delivered.map_err(|source| LineError::Bus { service: self.line.service, source })?;
+        self.surroundings.metrics.add_rows_out(n_rows);
+        Ok(())
+    }
+
+    /// Copies a refused message to the dead letters, with the reason.
+    async fn bury(&mut self, delivery: &Delivery, rejected: &Rejected) -> Result<(), LineError> {
+        let service = self.line.service;
+        error!(
+            service, subject = delivery.subject, sequence = delivery.sequence, reason = rejected.reason,
+            detail = rejected.detail, "message rejected"
+        );
+        self.surroundings.metrics.add_rejected(rejected.reason, 1);
+        let sequence = delivery.sequence.to_string();
+        let detail: String =
+            rejected.detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
+        let headers = [
+            ("Technic-Reason", rejected.reason),
+            ("Technic-Detail", detail.as_str()),
+            ("Technic-Subject", delivery.subject.as_str()),
+            ("Technic-Sequence", sequence.as_str()),
+        ];
+        let subject = self.line.namespace.dead(service);
+        let bus = &self.surroundings.bus;
+        match publish_with_retry(bus, &subject, &headers, delivery.payload.clone()).await {
+            // The headers tipped it over the limit: the original is still in its stream, under the sequence named here.
+            Err(BusError::TooLarge { .. }) => publish_with_retry(bus, &subject, &headers, bytes::Bytes::new()).await,
+            other => other,
+        }
+        .map_err(|source| LineError::Bus { service, source })
+    }
+
+    /// Saves one partition, if it changed: a little at a time, so that no turn waits for all of them.
+    fn save_next(&mut self) -> Result<(), StateError> {
+        let partition = Partition::new(self.snapshot_next).expect("the number is kept below the count");
+        self.snapshot_next = (self.snapshot_next + 1) % N_PARTITIONS;
+        let progress = &mut self.progress[partition.index()];
+        if let Some(store) = &self.line.store
+            && progress.is_dirty
+        {
+            let state = self.stage.snapshot(partition);
+            on_cpu(|| store.save(partition, self.stage.layout(), progress.position, &state))?;
+            progress.is_dirty = false;
+        }
+        Ok(())
+    }
+}
+
+async fn feed(origin: Origin, mut consumer: Consumer, sender: mpsc::Sender<Arrival>) {
+    loop {
+        let arrival = consumer.next().await;
+        let is_last = arrival.is_err();
+        if sender.send(arrival.map(|delivery| (origin, delivery))).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn rejected_by_codec(error: &CodecError) -> Rejected {
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    Rejected::new(error.reason(), detail)
+}
+
+/// Work that may take milliseconds, without holding up the other tasks of this thread.
+fn on_cpu<T>(work: impl FnOnce() -> T) -> T {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}

@@ -1,0 +1,229 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemas::{EventTime, Symbol};
+
+/// Streaming stock scanner: bars in; ranked, explained trade ideas out.
+#[derive(Debug, Parser)]
+#[command(name = "technic", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Without a command: `run`, every service on the synthetic market.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run services until stopped; by default all of them, in one process, on a synthetic market.
+    Run(RunArgs),
+    /// Put a folder's history onto a bus, then end.
+    Replay(ReplayArgs),
+    /// Rank every symbol of a data folder as of a date.
+    Scan(ScanArgs),
+    /// Write every indicator and feature, one row per bar, to Parquet.
+    Features(FeaturesArgs),
+    /// Check the configuration and print what is in force, secrets masked.
+    CheckConfig {
+        /// A TOML file on top of the defaults.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// The messages' JSON Schemas.
+    Schema {
+        #[command(subcommand)]
+        command: SchemaCommand,
+    },
+    /// Print the version.
+    Version,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Run(RunArgs::default())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Print all JSON Schemas, or write one file each into a folder.
+    Export {
+        /// The folder; it is created.
+        #[arg(short, long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum ServiceName {
+    Ingest,
+    Indicator,
+    Inference,
+    Scoring,
+    Publisher,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Which services; none named means all.
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<ServiceName>,
+    /// Where bars come from: `synthetic` or `replay:DIR`.
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// `memory`, `nats-child` or `nats://host:port`.
+    #[arg(long, value_name = "BUS")]
+    pub bus: Option<String>,
+    /// `live` or `replay.<run>`: keeps pipelines on one bus apart.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// A TOML file on top of the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl RunArgs {
+    pub(crate) fn overrides(&self) -> Vec<(String, String)> {
+        overrides([("ingest.source", &self.source), ("bus", &self.bus), ("namespace", &self.namespace)])
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Folder with `daily_bars.parquet`.
+    #[arg(long, value_name = "DIR")]
+    pub data: String,
+    /// First session, YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<String>,
+    /// Last session, YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    pub to: Option<String>,
+    /// `max`, or how many times faster than the clock.
+    #[arg(long, value_name = "SPEED")]
+    pub speed: Option<String>,
+    /// `nats-child` or `nats://host:port`.
+    #[arg(long, value_name = "BUS")]
+    pub bus: Option<String>,
+    /// `live` or `replay.<run>`: keeps pipelines on one bus apart.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// A TOML file on top of the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl ReplayArgs {
+    pub(crate) fn overrides(&self) -> Vec<(String, String)> {
+        let mut all = vec![("ingest.source".to_owned(), format!("replay:{}", self.data))];
+        all.extend(overrides([
+            ("ingest.replay.from", &self.from),
+            ("ingest.replay.to", &self.to),
+            ("ingest.replay.speed", &self.speed),
+            ("bus", &self.bus),
+            ("namespace", &self.namespace),
+        ]));
+        all
+    }
+}
+
+fn overrides<'a>(flags: impl IntoIterator<Item = (&'static str, &'a Option<String>)>) -> Vec<(String, String)> {
+    flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect()
+}
+
+#[derive(Debug, Args)]
+pub struct ScanArgs {
+    /// Folder with `daily_bars.parquet` and, where it has them, the reference files.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Nothing after this session is looked at, YYYY-MM-DD; default: the newest.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub as_of: Option<EventTime>,
+    /// Show only these; ranks stay those among all.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = symbol)]
+    pub symbols: Vec<Symbol>,
+    /// Show only this sector; may be repeated.
+    #[arg(long = "sector", value_name = "SECTOR")]
+    pub sectors: Vec<String>,
+    /// Show so many at most; default: 25 in a table, else all.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: ScanFormat,
+    /// Write there instead of stdout. Parquet needs it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScanFormat {
+    Table,
+    Json,
+    Csv,
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "input", required = true, multiple = false)]
+pub struct FeaturesInput {
+    /// Folder with `daily_bars.parquet`.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A single Parquet file of bars.
+    #[arg(long, value_name = "FILE")]
+    pub bars: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    #[command(flatten)]
+    pub input: FeaturesInput,
+    /// First session written, YYYY-MM-DD; earlier ones still warm the indicators up.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: Option<EventTime>,
+    /// Last session, YYYY-MM-DD; nothing after it is looked at.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: Option<EventTime>,
+    #[arg(short, long, value_name = "FILE.parquet")]
+    pub output: PathBuf,
+}
+
+fn date(text: &str) -> Result<EventTime, String> {
+    EventTime::parse_date(text).ok_or_else(|| "not a date; write it as YYYY-MM-DD".to_owned())
+}
+
+fn symbol(text: &str) -> Result<Symbol, String> {
+    Symbol::new(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_everything_runs() {
+        let cli = Cli::try_parse_from(["technic"]).unwrap();
+        assert!(cli.command.is_none());
+        let Command::Run(args) = Command::default() else { panic!("the default is to run") };
+        assert!(args.services.is_empty() && args.overrides().is_empty());
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for args in [
+            &["technic", "scan"][..],
+            &["technic", "scan", "--data", "x", "--as-of", "2016-13-01"],
+            &["technic", "run", "nobody"],
+            &["technic", "features", "-o", "x"],
+            &["technic", "features", "--data", "x", "--bars", "y", "-o", "x"],
+        ] {
+            assert!(Cli::try_parse_from(args).is_err(), "{args:?}");
+        }
+    }
+}

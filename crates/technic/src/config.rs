@@ -1,0 +1,254 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use inference::InferenceOptions;
+use ingest::{ReplayOptions, Speed, SyntheticOptions};
+use publisher::PublisherOptions;
+use runtime::admin::Listen;
+use runtime::bus::{BusKind, BusOptions};
+use runtime::config::{self, ConfigErrors, Layers, Loaded, Problem};
+use runtime::telemetry::TelemetryConfig;
+use schemas::EventTime;
+use schemas::subject::Namespace;
+use scoring::ScoringOptions;
+use serde::Deserialize;
+
+/// The reference: every key with its default and what it means.
+const DEFAULT_TOML: &str = include_str!("../default.toml");
+
+/// Everything an operator can set, as written. [`Config::load`] checks what the types do not.
+#[derive(Debug, Deserialize)]
+pub struct Config {
+    pub bus: String,
+    pub namespace: String,
+    pub cache: String,
+    pub state_dir: PathBuf,
+    pub delivery: Delivery,
+    pub ingest: Ingest,
+    pub inference: InferenceOptions,
+    pub scoring: ScoringOptions,
+    pub publisher: PublisherOptions,
+    pub admin: Admin,
+    pub telemetry: TelemetryConfig,
+    pub shutdown: Shutdown,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Delivery {
+    #[serde(with = "config::duration")]
+    pub publish_timeout: Duration,
+    pub lead_max: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Ingest {
+    pub source: String,
+    pub replay: Replay,
+    pub synthetic: Synthetic,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Replay {
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub speed: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Synthetic {
+    pub seed: u64,
+    pub n_symbols: usize,
+    pub history_sessions: usize,
+    pub start: String,
+    #[serde(with = "config::duration")]
+    pub live_step: Duration,
+    pub steps_per_session: u32,
+    pub live_fraction: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Admin {
+    pub listen: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Shutdown {
+    #[serde(with = "config::duration")]
+    pub deadline: Duration,
+}
+
+/// Where bars come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    Synthetic(SyntheticOptions),
+    Replay { dir: PathBuf, options: ReplayOptions },
+}
+
+impl Config {
+    /// Reads all layers and reports everything that is wrong with them at once.
+    ///
+    /// # Errors
+    /// Every problem, with the key and the layer that set it.
+    pub fn load(file: Option<&Path>, flags: Vec<(String, String)>) -> Result<Loaded<Self>, ConfigErrors> {
+        let layers = Layers { default_toml: DEFAULT_TOML, file, environment: config::environment(), flags };
+        Self::load_layers(&layers)
+    }
+
+    fn load_layers(layers: &Layers<'_>) -> Result<Loaded<Self>, ConfigErrors> {
+        let loaded: Loaded<Self> = config::load(layers)?;
+        let problems: Vec<Problem> =
+            loaded.config.problems().into_iter().map(|(key, message)| loaded.problem(key, message)).collect();
+        if problems.is_empty() { Ok(loaded) } else { Err(ConfigErrors { problems }) }
+    }
+
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let mut check = |key: &'static str, result: Result<(), String>| {
+            if let Err(message) = result {
+                problems.push((key, message));
+            }
+        };
+        check("bus", self.bus.parse::<BusKind>().map(drop).map_err(|error| error.to_string()));
+        check("namespace", self.namespace.parse::<Namespace>().map(drop).map_err(|error| error.to_string()));
+        let knows_cache = self.cache == "memory";
+        check("cache", knows_cache.then_some(()).ok_or(format!("`{}`: this build knows `memory` only", self.cache)));
+        check("ingest.source", self.source_kind().map(drop));
+        let ingest = &self.ingest;
+        check("ingest.replay.from", session(ingest.replay.from.as_deref()).map(drop));
+        check("ingest.replay.to", session(ingest.replay.to.as_deref()).map(drop));
+        check("ingest.replay.speed", ingest.replay.speed.parse::<Speed>().map(drop).map_err(|error| error.to_string()));
+        check("ingest.synthetic.start", session(Some(&ingest.synthetic.start)).map(drop));
+        let in_range = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
+        check("ingest.synthetic.n_symbols", in_range((1..=50_000).contains(&ingest.synthetic.n_symbols), "1 to 50000"));
+        check("ingest.synthetic.steps_per_session", in_range(ingest.synthetic.steps_per_session > 0, "at least 1"));
+        let fraction = ingest.synthetic.live_fraction;
+        check("ingest.synthetic.live_fraction", in_range((0.0..=1.0).contains(&fraction), "0 to 1"));
+        check("delivery.lead_max", in_range(self.delivery.lead_max > 0, "at least 1"));
+        check("delivery.publish_timeout", in_range(!self.delivery.publish_timeout.is_zero(), "above zero"));
+        check("scoring.refresh", in_range(!self.scoring.refresh.is_zero(), "above zero"));
+        check("scoring.min_delta", in_range(self.scoring.min_delta >= 0.0, "zero or more"));
+        check("admin.listen", self.admin.listen.parse::<Listen>().map(drop).map_err(|error| error.to_string()));
+        for problem in self.publisher.problems() {
+            let (key, message) = problem.split_once(": ").unwrap_or(("", &problem));
+            let key = match key {
+                "listen" => "publisher.listen",
+                "heartbeat" => "publisher.heartbeat",
+                "connections_max" => "publisher.connections_max",
+                "write_stall_max" => "publisher.write_stall_max",
+                _ => "publisher",
+            };
+            problems.push((key, message.to_owned()));
+        }
+        problems
+    }
+
+    fn source_kind(&self) -> Result<Option<PathBuf>, String> {
+        match self.ingest.source.split_once(':') {
+            None if self.ingest.source == "synthetic" => Ok(None),
+            Some(("replay", dir)) if !dir.is_empty() => Ok(Some(dir.into())),
+            _ => Err(format!("`{}` is no source; use `synthetic` or `replay:DIR`", self.ingest.source)),
+        }
+    }
+
+    /// # Panics
+    /// Never: [`Self::load`] checked the texts.
+    pub fn source(&self) -> Source {
+        const CHECKED: &str = "the configuration was checked when it was loaded";
+        let (replay, synthetic) = (&self.ingest.replay, &self.ingest.synthetic);
+        match self.source_kind().expect(CHECKED) {
+            Some(dir) => Source::Replay {
+                dir,
+                options: ReplayOptions {
+                    from: session(replay.from.as_deref()).expect(CHECKED),
+                    to: session(replay.to.as_deref()).expect(CHECKED),
+                    symbols: None,
+                    speed: replay.speed.parse().expect(CHECKED),
+                },
+            },
+            None => Source::Synthetic(SyntheticOptions {
+                seed: synthetic.seed,
+                n_symbols: synthetic.n_symbols,
+                history_sessions: synthetic.history_sessions,
+                start: session(Some(&synthetic.start)).expect(CHECKED).expect("a start is given"),
+                live_step: synthetic.live_step,
+                steps_per_session: synthetic.steps_per_session,
+                live_fraction: synthetic.live_fraction,
+            }),
+        }
+    }
+
+    /// # Panics
+    /// Never: [`Self::load`] checked the text.
+    pub fn namespace(&self) -> Namespace {
+        self.namespace.parse().expect("the namespace was checked when the configuration was loaded")
+    }
+
+    /// # Panics
+    /// Never: [`Self::load`] checked the text.
+    pub fn bus_options(&self, client_name: String) -> BusOptions {
+        BusOptions {
+            kind: self.bus.parse().expect("the bus was checked when the configuration was loaded"),
+            data_dir: self.state_dir.clone(),
+            nats_server: config::nats_server(),
+            client_name,
+            publish_timeout: self.delivery.publish_timeout,
+            lead_max: self.delivery.lead_max,
+        }
+    }
+
+    /// # Panics
+    /// Never: [`Self::load`] checked the text.
+    pub fn admin_listen(&self) -> Listen {
+        self.admin.listen.parse().expect("the address was checked when the configuration was loaded")
+    }
+}
+
+fn session(text: Option<&str>) -> Result<Option<EventTime>, String> {
+    text.map(|text| EventTime::parse_date(text).ok_or_else(|| format!("`{text}` is no date; write YYYY-MM-DD")))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(flags: &[(&str, &str)]) -> Result<Config, String> {
+        let flags = flags.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let layers = Layers { default_toml: DEFAULT_TOML, flags, ..Layers::default() };
+        Config::load_layers(&layers).map(|loaded| loaded.config).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_services() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.source(), Source::Synthetic(SyntheticOptions::default()));
+        assert_eq!(config.scoring, ScoringOptions::default());
+        assert_eq!(config.publisher, PublisherOptions::default());
+        assert_eq!(config.inference, InferenceOptions::default());
+    }
+
+    #[test]
+    fn a_replay_is_named_by_its_folder() {
+        let flags =
+            [("ingest.source", "replay:some/dir"), ("ingest.replay.to", "2016-06-30"), ("ingest.replay.speed", "60")];
+        let Source::Replay { dir, options } = load(&flags).unwrap().source() else { panic!("a replay") };
+        assert_eq!(dir, PathBuf::from("some/dir"));
+        assert_eq!((options.to, options.speed), (EventTime::parse_date("2016-06-30"), Speed::Times(60.0)));
+    }
+
+    #[test]
+    fn all_problems_are_reported_together() {
+        let errors = load(&[
+            ("bus", "kafka"),
+            ("namespace", "x y"),
+            ("ingest.source", "yahoo"),
+            ("ingest.replay.to", "yesterday"),
+            ("publisher.listen", "here"),
+            ("cache", "redis://localhost"),
+        ])
+        .unwrap_err();
+        for key in ["bus", "namespace", "ingest.source", "ingest.replay.to", "publisher.listen", "cache"] {
+            assert!(errors.contains(key), "{key} in\n{errors}");
+        }
+    }
+}

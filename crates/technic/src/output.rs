@@ -1,0 +1,181 @@
+//! The formats in which a scan is written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use comfy_table::{CellAlignment, Table, presets};
+use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
+use schemas::{ModelRef, ResultRow, Timeframe};
+use serde::Serialize;
+
+use crate::recompute::Scan;
+
+/// The head of the JSON output; `results` come last.
+#[derive(Serialize)]
+struct Document<'a> {
+    as_of: String,
+    universe: usize,
+    scored: usize,
+    elapsed_ms: f64,
+    stage_ms: BTreeMap<&'static str, f64>,
+    /// `null` until the regime is computed.
+    regime: Option<()>,
+    models: &'a [ModelRef],
+    /// What kind of bars the results stand on.
+    data: &'static str,
+    rejected: &'a BTreeMap<&'static str, u64>,
+    missing_files: &'a [&'static str],
+    results: &'a [ResultRow],
+}
+
+pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow::Result<()> {
+    let document = Document {
+        as_of: scan.as_of.display(Timeframe::D1),
+        universe: scan.n_symbols,
+        scored: n_scored,
+        elapsed_ms: milliseconds(scan.elapsed),
+        stage_ms: scan.stages.iter().map(|&(name, elapsed)| (name, milliseconds(elapsed))).collect(),
+        regime: None,
+        models: &scan.models,
+        data: "replay",
+        rejected: &scan.rejections.by_reason,
+        missing_files: &scan.missing_files,
+        results: &scan.results,
+    };
+    let mut text = serde_json::to_vec(&document).context("cannot write the results as JSON")?;
+    text.push(b'\n');
+    write(path, &text)
+}
+
+pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["#", "symbol", "sector", "MERIT", "band", "signal", "tech", "ICS", "close", "as of", "why"]);
+    for (rank, row) in (1..).zip(&scan.results) {
+        let why = row.merit_summary.split_once(": ").map_or(row.merit_summary.as_str(), |(_, why)| why);
+        table.add_row([
+            rank.to_string(),
+            row.symbol.to_string(),
+            row.sector.clone().unwrap_or_else(|| "–".to_owned()),
+            format!("{:.1}", row.merit),
+            row.merit_band.to_string(),
+            row.signal.to_string(),
+            row.tech_rating.map_or_else(|| "–".to_owned(), |rating| format!("{rating:.1}")),
+            format!("{:.1}", row.ics),
+            format!("{:.2}", row.close),
+            row.as_of.clone(),
+            why.to_owned(),
+        ]);
+    }
+    for column in [0, 3, 6, 7, 8] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let models = if scan.models.is_empty() { "no model: predictions are missing" } else { "with predictions" };
+    let text = format!(
+        "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}\n\n{table}\n",
+        scan.as_of.display(Timeframe::D1),
+        scan.n_symbols,
+        milliseconds(scan.elapsed),
+    );
+    write(path, text.as_bytes())
+}
+
+pub(crate) fn csv(scan: &Scan, path: Option<&Path>) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS.iter().map(|(name, _)| *name))?;
+    for row in &scan.results {
+        writer.write_record(COLUMNS.iter().map(|(_, value)| match value(row) {
+            Value::Text(text) => text.unwrap_or_default(),
+            Value::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        }))?;
+    }
+    write(path, &writer.into_inner().context("cannot write the results as CSV")?)
+}
+
+pub(crate) fn parquet(scan: &Scan, path: Option<&Path>) -> anyhow::Result<()> {
+    let path = path.context("parquet goes to a file")?;
+    let column = |(name, value): &(&'static str, fn(&ResultRow) -> Value)| {
+        let values: Vec<Value> = scan.results.iter().map(value).collect();
+        let is_text = scan.results.first().is_none_or(|row| matches!(value(row), Value::Text(_)));
+        let series = if is_text {
+            Series::new((*name).into(), values.into_iter().map(Value::text).collect::<Vec<_>>())
+        } else {
+            Series::new((*name).into(), values.into_iter().map(Value::number).collect::<Vec<_>>())
+        };
+        Column::from(series)
+    };
+    let mut frame = DataFrame::new(scan.results.len(), COLUMNS.iter().map(column).collect())?;
+    let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    ParquetWriter::new(BufWriter::new(file))
+        .finish(&mut frame)
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(())
+}
+
+/// A cell of the flat formats; missing is empty or null.
+enum Value {
+    Text(Option<String>),
+    Number(Option<f64>),
+}
+
+impl Value {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(_) => None,
+        }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => number,
+            Self::Text(_) => None,
+        }
+    }
+}
+
+/// The flat columns, in order. The breakdown is in the JSON only.
+const COLUMNS: [(&str, fn(&ResultRow) -> Value); 22] = [
+    ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
+    ("as_of", |row| Value::Text(Some(row.as_of.clone()))),
+    ("close", |row| Value::Number(Some(row.close))),
+    ("name", |row| Value::Text(row.name.clone())),
+    ("sector", |row| Value::Text(row.sector.clone())),
+    ("merit", |row| Value::Number(Some(row.merit))),
+    ("merit_band", |row| Value::Text(Some(row.merit_band.to_string()))),
+    ("merit_flags", |row| Value::Text(Some(row.merit_flags.clone()))),
+    ("merit_summary", |row| Value::Text(Some(row.merit_summary.clone()))),
+    ("tech_rating", |row| Value::Number(row.tech_rating)),
+    ("ics", |row| Value::Number(Some(row.ics))),
+    ("quality", |row| Value::Number(row.quality)),
+    ("alpha_5d", |row| Value::Number(row.alpha_5d)),
+    ("alpha_10d", |row| Value::Number(row.alpha_10d)),
+    ("win_prob_10d", |row| Value::Number(row.win_prob_10d)),
+    ("signal", |row| Value::Text(Some(row.signal.to_string()))),
+    ("entry", |row| Value::Number(row.entry)),
+    ("stop", |row| Value::Number(row.stop)),
+    ("target", |row| Value::Number(row.target)),
+    ("reward_risk", |row| Value::Number(row.reward_risk)),
+    ("position_size", |row| Value::Number(row.position_size.map(|size| size as f64))),
+    ("n_bars", |row| Value::Number(Some(f64::from(row.freshness.n_bars)))),
+];
+
+fn write(path: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
+    match path {
+        Some(path) => std::fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display())),
+        None => match io::stdout().lock().write_all(bytes) {
+            // A reader that closes the pipe has had enough: that is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

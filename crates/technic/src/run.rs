@@ -1,0 +1,356 @@
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use indicator::IndicatorStage;
+use inference::InferenceStage;
+use ingest::{Feed, ReplayFeed, SyntheticFeed};
+use publisher::{Hub, HubOutlet, ResultsStage};
+use runtime::admin::{self, AdminState, Health};
+use runtime::bus::{Bus, Delivery};
+use runtime::clock;
+use runtime::config::Loaded;
+use runtime::line::{self, Decoded, Line, Surroundings};
+use runtime::outlet::BusOutlet;
+use runtime::shutdown::{self, Shutdown};
+use runtime::stage_metrics::StageMetrics;
+use runtime::state_store::StateStore;
+use runtime::streams;
+use runtime::telemetry::Metrics;
+use schemas::subject::{BatchKind, Namespace};
+use schemas::{
+    BarBatch, CodecError, EventTime, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch, Timeframe,
+};
+use scoring::{ScoringInput, ScoringSetup, ScoringStage};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::cli::ServiceName;
+use crate::config::{Config, Source};
+
+/// Bars arrive and are scored at this timeframe.
+const TIMEFRAME: Timeframe = Timeframe::D1;
+
+type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// Runs services until a signal, or until one of them ends unasked: a half-alive process helps nobody.
+pub(crate) async fn run(
+    loaded: Loaded<Config>,
+    names: &[ServiceName],
+    on_signal: fn() -> Shutdown,
+) -> anyhow::Result<()> {
+    let shutdown = on_signal();
+    let config_masked: Arc<str> = loaded.masked.into();
+    let config = loaded.config;
+    let names: BTreeSet<ServiceName> = if names.is_empty() {
+        [
+            ServiceName::Ingest,
+            ServiceName::Indicator,
+            ServiceName::Inference,
+            ServiceName::Scoring,
+            ServiceName::Publisher,
+        ]
+        .into()
+    } else {
+        names.iter().copied().collect()
+    };
+    // What can be wrong before anything starts: the ports are taken first.
+    let admin_listener = admin::bind(&config.admin_listen()).await?;
+    let listener = if names.contains(&ServiceName::Publisher) {
+        Some(
+            TcpListener::bind(&config.publisher.listen)
+                .await
+                .with_context(|| format!("cannot listen on publisher.listen = `{}`", config.publisher.listen))?,
+        )
+    } else {
+        None
+    };
+
+    let bus = Bus::connect(&config.bus_options("technic".to_owned())).await.context("cannot reach the bus")?;
+    let result = on_bus(&config, config_masked, &names, &bus, (admin_listener, listener), &shutdown).await;
+    bus.close().await;
+    result
+}
+
+async fn on_bus(
+    config: &Config,
+    config_masked: Arc<str>,
+    names: &BTreeSet<ServiceName>,
+    bus: &Bus,
+    (admin_listener, listener): (TcpListener, Option<TcpListener>),
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let namespace = config.namespace();
+    streams::ensure(bus, &namespace).await.context("cannot prepare the streams")?;
+    let metrics = Metrics::new();
+    let health = Health::new();
+    let admin_state = AdminState { health: health.clone(), metrics: metrics.clone(), config_masked };
+    let admin_address = admin_listener.local_addr().context("the admin port has no address")?;
+    let composition = Composition { config, bus, namespace, metrics, health, shutdown };
+
+    let mut services = Services::new();
+    let (routes, until) = (admin::routes(admin_state.clone()), shutdown.clone());
+    services.spawn(async move { ("admin", admin::serve(admin_listener, routes, until).await.map_err(Into::into)) });
+    for &name in names {
+        match name {
+            ServiceName::Ingest => composition.ingest(&mut services).await?,
+            ServiceName::Indicator => composition.indicator(&mut services)?,
+            ServiceName::Inference => composition.inference(&mut services)?,
+            ServiceName::Scoring => composition.scoring(&mut services)?,
+            ServiceName::Publisher => {
+                let listener = listener.as_ref().context("the publisher has a port")?;
+                announce(config, listener)?;
+            }
+        }
+    }
+    if let Some(listener) = listener {
+        composition.publisher(&mut services, listener, admin_state)?;
+    }
+    info!(%admin_address, bus = %config.bus_options(String::new()).kind, "running");
+    supervise(services, shutdown, config.shutdown.deadline).await
+}
+
+/// Waits for the first service that ends, stops the others, and waits for them in turn.
+async fn supervise(mut services: Services, shutdown: &Shutdown, deadline: std::time::Duration) -> anyhow::Result<()> {
+    let mut first_error = None;
+    let mut note = |ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>| {
+        let failure = match ended {
+            Ok((_, Ok(()))) if shutdown.is_requested() => return,
+            Ok((service, Ok(()))) => anyhow!("{service} ended unasked"),
+            Ok((service, Err(error))) => error.context(format!("{service} failed")),
+            Err(error) => anyhow!(error).context("a service panicked"),
+        };
+        error!(error = format!("{failure:#}"), "service failed, stopping the others");
+        first_error.get_or_insert(failure);
+        shutdown.trigger("a service failed");
+    };
+    if let Some(ended) = services.join_next().await {
+        note(ended);
+    }
+    let reason = shutdown.reason().unwrap_or_default();
+    info!(%reason, "stopping");
+    let all = async {
+        while let Some(ended) = services.join_next().await {
+            note(ended);
+        }
+    };
+    if let Err(not_ended) = shutdown::deadline("the services", deadline, all).await {
+        warn!(error = %not_ended, "cut short");
+        services.abort_all();
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Tells on stdout where the results are, and what kind of data they stand on.
+fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the publisher's port has no address")?;
+    let data = match config.source() {
+        Source::Synthetic(options) => format!("SYNTHETIC market of {} symbols, not real data", options.n_symbols),
+        Source::Replay { dir, .. } => format!("REPLAY of `{}`", dir.display()),
+    };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(
+        stdout,
+        "technic {}: {data}\n  page       http://{address}/\n  scan       http://{address}/v1/scan\n  \
+         WebSocket  ws://{address}/ws",
+        env!("CARGO_PKG_VERSION"),
+    )
+    .and_then(|()| stdout.flush())
+    .context("cannot write to stdout")
+}
+
+/// Opens the configured source. Reading history takes a moment, so it does not happen on the async threads.
+pub(crate) async fn open_feed(source: Source) -> anyhow::Result<Box<dyn Feed>> {
+    let open = move || -> anyhow::Result<Box<dyn Feed>> {
+        match source {
+            Source::Synthetic(options) => Ok(Box::new(SyntheticFeed::new(&options))),
+            Source::Replay { dir, options } => {
+                let feed = ReplayFeed::open(&dir, &options)?;
+                for file in feed.missing_files() {
+                    warn!(dir = %dir.display(), file, "file is missing, what it would tell stays unknown");
+                }
+                for fault in &feed.rejections().samples {
+                    warn!(%fault, "row rejected");
+                }
+                if feed.rejections().total() > 0 {
+                    warn!(by_reason = ?feed.rejections().by_reason, "rows rejected");
+                }
+                Ok(Box::new(feed))
+            }
+        }
+    };
+    tokio::task::spawn_blocking(open).await.context("the feed could not be opened")?
+}
+
+/// What the services of one process are made of.
+struct Composition<'a> {
+    config: &'a Config,
+    bus: &'a Bus,
+    namespace: Namespace,
+    metrics: Metrics,
+    health: Health,
+    shutdown: &'a Shutdown,
+}
+
+impl Composition<'_> {
+    async fn ingest(&self, services: &mut Services) -> anyhow::Result<()> {
+        let feed = open_feed(self.config.source()).await?;
+        let (namespace, surroundings) = (self.namespace.clone(), self.surroundings("ingest"));
+        services.spawn(async move {
+            let result = ingest::drive(feed, namespace, TIMEFRAME, &surroundings).await;
+            if result.is_ok() {
+                // A replay that is through leaves its results to be looked at.
+                surroundings.shutdown.requested().await;
+            }
+            ("ingest", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    fn indicator(&self, services: &mut Services) -> anyhow::Result<()> {
+        let line = self.line("indicator", BatchKind::Bar, Some(BatchKind::Feature), true)?;
+        let (outlet, surroundings) = (self.outlet(), self.surroundings("indicator"));
+        services.spawn(async move {
+            let result = line::run(IndicatorStage::new(), line, bars, outlet, surroundings).await;
+            ("indicator", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    fn inference(&self, services: &mut Services) -> anyhow::Result<()> {
+        let stage = InferenceStage::new(indicator::plan(), &self.config.inference)?;
+        if self.config.inference.models.is_empty() {
+            info!("no model is configured: predictions are missing");
+        }
+        let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction), true)?;
+        let (outlet, surroundings) = (self.outlet(), self.surroundings("inference"));
+        services.spawn(async move {
+            let result = line::run(stage, line, features, outlet, surroundings).await;
+            ("inference", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    fn scoring(&self, services: &mut Services) -> anyhow::Result<()> {
+        let stage = ScoringStage::new(ScoringSetup {
+            options: self.config.scoring.clone(),
+            timeframe: TIMEFRAME,
+            plan: indicator::plan(),
+            epoch: start_epoch(),
+        })?;
+        let mut line = self.line("scoring", BatchKind::Prediction, None, true)?;
+        line.with_instruments = true;
+        let (outlet, surroundings) = (self.outlet(), self.surroundings("scoring"));
+        let namespace = self.namespace.clone();
+        services.spawn(async move {
+            let decode = move |delivery: &Delivery| scoring_input(&namespace, delivery);
+            let result = line::run(stage, line, decode, outlet, surroundings).await;
+            ("scoring", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    /// Two readers of the scores: one feeds the clients of this process, the other keeps the last result of each symbol
+    /// on the bus. Neither waits for the other.
+    fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
+        let epoch = publisher::epoch_text(start_epoch());
+        let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
+        let line = self.line("publisher", BatchKind::Score, None, false)?;
+        let (board, outlet, surroundings) = (hub.clone(), HubOutlet::new(hub.clone()), self.surroundings("publisher"));
+        let (bus, namespace) = (self.bus.clone(), self.namespace.clone());
+        let seeded = hub.clone();
+        services.spawn(async move {
+            let result = async {
+                publisher::seed(&seeded, &bus, &namespace).await?;
+                line::run(board, line, scores, outlet, surroundings).await?;
+                Ok(())
+            };
+            ("publisher", result.await)
+        });
+
+        let line = self.line("results", BatchKind::Score, None, true)?;
+        let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
+        services.spawn(async move {
+            let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;
+            ("results", result.map_err(Into::into))
+        });
+
+        let (options, until) = (self.config.publisher.clone(), self.shutdown.clone());
+        services.spawn(async move {
+            let routes = admin::public_routes(admin_state);
+            let result = publisher::serve(listener, hub, routes, async move { until.requested().await }, options).await;
+            ("web", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    fn line(
+        &self,
+        service: &'static str,
+        input: BatchKind,
+        output: Option<BatchKind>,
+        keeps_state: bool,
+    ) -> anyhow::Result<Line> {
+        let store = if self.bus.is_durable() && keeps_state {
+            Some(StateStore::open(&self.config.state_dir, &self.namespace, service, TIMEFRAME)?)
+        } else {
+            None
+        };
+        Ok(Line {
+            service,
+            namespace: self.namespace.clone(),
+            timeframe: TIMEFRAME,
+            input,
+            output,
+            with_instruments: false,
+            refresh: self.config.scoring.refresh,
+            store,
+        })
+    }
+
+    fn surroundings(&self, service: &'static str) -> Surroundings {
+        Surroundings {
+            bus: self.bus.clone(),
+            shutdown: self.shutdown.clone(),
+            metrics: StageMetrics::register(&self.metrics, service),
+            health: self.health.component(service),
+        }
+    }
+
+    fn outlet(&self) -> BusOutlet {
+        BusOutlet::new(self.bus.clone(), self.namespace.clone())
+    }
+}
+
+/// Rises with every start, so that readers recognise what is newer.
+fn start_epoch() -> u64 {
+    u64::try_from(clock::now_ns().as_ns()).unwrap_or_default()
+}
+
+fn bars(delivery: &Delivery) -> Result<Decoded<BarBatch>, CodecError> {
+    let input = BarBatch::decode(&delivery.payload)?;
+    Ok(Decoded { n_rows: input.len(), event_time: Some(input.header().event_time), input })
+}
+
+fn features(delivery: &Delivery) -> Result<Decoded<FeatureBatch>, CodecError> {
+    let input = FeatureBatch::decode(&delivery.payload)?;
+    Ok(Decoded { n_rows: input.bars().len(), event_time: Some(input.header().event_time), input })
+}
+
+fn scoring_input(namespace: &Namespace, delivery: &Delivery) -> Result<Decoded<ScoringInput>, CodecError> {
+    if namespace.parse_batch(&delivery.subject).is_none() {
+        let instrument = Instrument::decode(&delivery.payload)?;
+        return Ok(Decoded { input: ScoringInput::Instrument(instrument), n_rows: 1, event_time: None });
+    }
+    let batch = PredictionBatch::decode(&delivery.payload)?;
+    let (n_rows, event_time) = (batch.rows().len(), Some(batch.header().event_time));
+    Ok(Decoded { input: ScoringInput::Predictions(batch), n_rows, event_time })
+}
+
+fn scores(delivery: &Delivery) -> Result<Decoded<ScoreBatch>, CodecError> {
+    let input = ScoreBatch::decode(&delivery.payload)?;
+    let event_time: EventTime = input.header.event_time;
+    Ok(Decoded { n_rows: input.rows.len(), event_time: Some(event_time), input })
+}

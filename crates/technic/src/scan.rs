@@ -1,0 +1,77 @@
+use std::collections::BTreeSet;
+
+use schemas::{ResultRow, Symbol};
+
+use crate::cli::{ScanArgs, ScanFormat};
+use crate::error::Usage;
+use crate::output;
+use crate::progress::Progress;
+use crate::recompute::{self, Scan};
+
+/// Rows of a table when nothing else is said: what fits a screen.
+const TABLE_ROWS: usize = 25;
+
+pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
+    if args.format == ScanFormat::Parquet && args.output.is_none() {
+        return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
+    }
+    let progress = Progress::spinner();
+    let mut scan = recompute::scan(&args.data, args.as_of, &progress)?;
+    drop(progress);
+    report(&scan);
+    let n_scored = scan.results.len();
+    select(&mut scan, args)?;
+    match args.format {
+        ScanFormat::Table => output::table(&scan, n_scored, args.output.as_deref()),
+        ScanFormat::Json => output::json(&scan, n_scored, args.output.as_deref()),
+        ScanFormat::Csv => output::csv(&scan, args.output.as_deref()),
+        ScanFormat::Parquet => output::parquet(&scan, args.output.as_deref()),
+    }
+}
+
+/// Keeps what was asked for. Ranks are those among all symbols, whatever is shown.
+fn select(scan: &mut Scan, args: &ScanArgs) -> Result<(), Usage> {
+    if !args.sectors.is_empty() {
+        let is_wanted = |row: &ResultRow| {
+            let sector = row.sector.as_deref().unwrap_or_default();
+            args.sectors.iter().any(|wanted| wanted.eq_ignore_ascii_case(sector))
+        };
+        if !scan.results.iter().any(is_wanted) {
+            let known: BTreeSet<&str> = scan.results.iter().filter_map(|row| row.sector.as_deref()).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(Usage(format!(
+                "no ranked symbol is in sector {}; known are: {known}",
+                args.sectors.join(", ")
+            )));
+        }
+        scan.results.retain(is_wanted);
+    }
+    if !args.symbols.is_empty() {
+        let wanted: BTreeSet<Symbol> = args.symbols.iter().copied().collect();
+        scan.results.retain(|row| wanted.contains(&row.symbol));
+        for symbol in wanted {
+            if !scan.results.iter().any(|row| row.symbol == symbol) {
+                eprintln!("technic: {symbol} is not ranked: no bars, too few, or too old");
+            }
+        }
+    }
+    let limit = args.limit.or((args.format == ScanFormat::Table).then_some(TABLE_ROWS));
+    scan.results.truncate(limit.unwrap_or(usize::MAX));
+    Ok(())
+}
+
+/// What a reader should know besides the results, on stderr.
+fn report(scan: &Scan) {
+    for file in &scan.missing_files {
+        eprintln!("technic: the folder has no `{file}`; what it would tell is missing in the results");
+    }
+    for fault in &scan.rejections.samples {
+        eprintln!("technic: rejected {fault}");
+    }
+    let n_rejected = scan.rejections.total();
+    if n_rejected > 0 {
+        let reasons: Vec<String> =
+            scan.rejections.by_reason.iter().map(|(reason, n_rows)| format!("{reason} {n_rows}")).collect();
+        eprintln!("technic: {n_rejected} rows rejected ({})", reasons.join(", "));
+    }
+}

@@ -1,0 +1,113 @@
+//! Developer commands: `cargo xtask <command>`. Only std, so that it is built in a second.
+
+mod command;
+mod deny;
+mod nats_server;
+mod version;
+mod workspace;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use command::{cargo, run, step};
+
+/// A developer reads every error as text and nothing else happens to it.
+type Result<T> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  fetch-tools   find or download nats-server, and print where it is
+  test [ARGS]   everything the tests need, doc tests, then all tests; ARGS go to the test runner
+                (and leave out the doc tests)
+  check         fmt, clippy, docs, deny: what CI asks besides the tests
+  deny          licences, bans, sources and, where the database can be had, advisories
+  ci            check, then test
+";
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    let name = args.next().unwrap_or_default();
+    let rest: Vec<OsString> = args.collect();
+    let outcome = match name.to_str() {
+        Some("test") => test(&rest),
+        Some("fetch-tools" | "check" | "deny" | "ci") if !rest.is_empty() => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        Some("fetch-tools") => nats_server::fetch().map(|tool| println!("{}", tool.display())),
+        Some("check") => check(),
+        Some("deny") => deny::deny(),
+        Some("ci") => check().and_then(|()| test(&[])),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything in the release profile: proc macros, build scripts and their dependencies are then built once, for
+/// these steps, for the tests and for `cargo run --release`.
+fn check() -> Result<()> {
+    step("fmt", || run(&mut cargo(["fmt", "--all", "--check"])))?;
+    step("clippy", || {
+        run(&mut cargo(["clippy", "--locked", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    step("docs", || {
+        run(cargo(["doc", "--locked", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("deny", deny::deny)
+}
+
+fn test(args: &[OsString]) -> Result<()> {
+    let nats_server = nats_server::fetch()?;
+    // The whole workspace, not `-p technic`: features are unified over the selected packages, and a second selection
+    // could build the largest dependencies a second time.
+    step("build", || run(&mut cargo(["build", "--release", "--workspace", "--bins", "--tests"])))?;
+    let technic = workspace::target_dir().join("release").join(format!("technic{}", env::consts::EXE_SUFFIX));
+    if !technic.is_file() {
+        return Err(format!("the build left no `{}`", technic.display()));
+    }
+    let prepared = |arguments: &[&str]| {
+        let mut command = cargo(arguments);
+        command.env("NATS_SERVER", &nats_server).env("TECHNIC_BIN", &technic);
+        command
+    };
+
+    let doc_tests = if args.is_empty() {
+        step("doc tests", || run(&mut prepared(&["test", "--release", "--workspace", "--doc"])))
+    } else {
+        Ok(())
+    };
+    // Nothing is printed after the last runner unless something failed: its summary is what one looks for.
+    eprintln!(
+        "==> tests, with NATS_SERVER={} TECHNIC_BIN={}; doc tests: {}",
+        nats_server.display(),
+        technic.display(),
+        if !args.is_empty() {
+            "left out"
+        } else if doc_tests.is_ok() {
+            "passed"
+        } else {
+            "FAILED"
+        },
+    );
+    let tests = if command::answers(&mut cargo(["nextest", "--version"])) {
+        run(prepared(&["nextest", "run", "--release", "--workspace", "--no-fail-fast"]).args(args))
+    } else {
+        run(prepared(&["test", "--release", "--workspace", "--no-fail-fast", "--tests"]).args(args))
+    };
+    tests.and(doc_tests)
+}

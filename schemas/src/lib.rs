@@ -1,0 +1,30 @@
+//! The messages of the pipeline: wire shapes, checked types, subjects and the codec.
+//!
+//! Every message has two shapes. The wire struct (`BarBatchV1`) is plain fields with serde; the checked type
+//! ([`BarBatch`]) can only be made from it through `TryFrom`, which verifies every invariant once, so that no later
+//! code checks again. Services meet only here: none of them depends on another.
+
+pub mod codec;
+mod column;
+mod export;
+mod kinds;
+mod partition;
+pub mod subject;
+mod symbol;
+mod time;
+
+pub use codec::{CodecError, Message, PAYLOAD_BYTES_MAX, ROWS_MAX, SCHEMA_VERSION};
+pub use column::{F64Column, I64Column};
+pub use export::json_schemas;
+pub use kinds::alert::{Alert, AlertLevel, AlertV1};
+pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFlags};
+pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
+pub use kinds::header::{Header, HeaderV1};
+pub use kinds::instrument::{Instrument, InstrumentV1};
+pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
+pub use kinds::score::{
+    Breakdown, Freshness, IcsParts, MeritParts, ResultRow, ResultV1, ScoreBatch, ScoreBatchV1, TechParts,
+};
+pub use partition::{N_PARTITIONS, Partition};
+pub use symbol::{Symbol, SymbolError};
+pub use time::{EventTime, Timeframe, UnknownTimeframe};

@@ -1,0 +1,237 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use schemas::{ModelRef, Plan};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// What a model directory says of itself: `manifest.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    pub target: Target,
+    /// Who evaluates it: `native` or `ort`.
+    pub backend: String,
+    pub features: Features,
+    pub training: Training,
+    pub metrics: Metrics,
+    /// SHA-256 in hexadecimal of every file of the directory but the manifest.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    #[serde(rename = "alpha_5d")]
+    Alpha5d,
+    #[serde(rename = "alpha_10d")]
+    Alpha10d,
+    #[serde(rename = "win_prob_10d")]
+    WinProb10d,
+}
+
+/// The features in the order in which the model was trained on them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Features {
+    pub names: Vec<String>,
+    /// [`Plan::hash`] of the names, 16 hexadecimal digits: catches an edited list.
+    pub hash: String,
+}
+
+/// What the model was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Training {
+    pub label: String,
+    pub horizon_sessions: u32,
+    /// First and last session, `YYYY-MM-DD`.
+    pub from: String,
+    pub to: String,
+    pub embargo_sessions: u32,
+}
+
+/// How the model did where it was not trained.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Metrics {
+    /// Rank correlation of prediction and outcome, out of sample.
+    pub rank_ic: f64,
+}
+
+/// Why a model directory is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{}` is no model manifest", path.display())]
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("model `{model}`: the hash of its feature list is {found}, its manifest says {stated}")]
+    FeatureHash { model: String, found: String, stated: String },
+    #[error("model `{model}` needs the feature `{feature}`, which the plan does not compute")]
+    MissingFeature { model: String, feature: String },
+    #[error("model `{model}` names the feature `{feature}` twice")]
+    RepeatedFeature { model: String, feature: String },
+    #[error("model `{model}`: `{file}` is not a plain file name")]
+    FileName { model: String, file: String },
+    #[error("model `{model}`: SHA-256 of `{file}` is {found}, the manifest says {stated}")]
+    FileHash { model: String, file: String, found: String, stated: String },
+    #[error("model `{model}` lists no file `{file}`")]
+    FileNotListed { model: String, file: &'static str },
+    #[error(
+        "model `{model}` has an out-of-sample information coefficient of {rank_ic}, which is not above zero; \
+         `inference.allow_unproven = true` loads it all the same"
+    )]
+    Unproven { model: String, rank_ic: f64 },
+    #[error("model `{model}` wants the backend `{backend}`, which this build does not have")]
+    Backend { model: String, backend: String },
+}
+
+impl Manifest {
+    /// Reads and checks a model directory against the features that are computed.
+    ///
+    /// # Errors
+    /// When something is missing, was changed, or does not fit; the error names it.
+    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<Self, ModelError> {
+        let path = directory.join("manifest.toml");
+        let text = fs::read_to_string(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let manifest: Self =
+            toml::from_str(&text).map_err(|source| ModelError::Parse { path, source: Box::new(source) })?;
+        manifest.check_features(plan)?;
+        manifest.check_files(directory)?;
+        // Not `<= 0`: a NaN proves nothing either.
+        let is_proven = manifest.metrics.rank_ic > 0.0;
+        if !is_proven && !allow_unproven {
+            return Err(ModelError::Unproven { model: manifest.id(), rank_ic: manifest.metrics.rank_ic });
+        }
+        Ok(manifest)
+    }
+
+    /// Name, version and file hash, as every prediction carries them.
+    pub fn model_ref(&self) -> ModelRef {
+        let hash = self.files.get(MODEL_FILE).cloned().unwrap_or_default();
+        ModelRef { name: self.name.clone(), version: self.version.clone(), hash }
+    }
+
+    fn id(&self) -> String {
+        format!("{}/{}", self.name, self.version)
+    }
+
+    fn check_features(&self, plan: &Plan) -> Result<(), ModelError> {
+        let found = format!("{:016x}", Plan::new(self.features.names.iter().cloned()).hash());
+        if found != self.features.hash {
+            return Err(ModelError::FeatureHash { model: self.id(), found, stated: self.features.hash.clone() });
+        }
+        for (at, feature) in self.features.names.iter().enumerate() {
+            if plan.index_of(feature).is_none() {
+                return Err(ModelError::MissingFeature { model: self.id(), feature: feature.clone() });
+            }
+            if self.features.names[..at].contains(feature) {
+                return Err(ModelError::RepeatedFeature { model: self.id(), feature: feature.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_files(&self, directory: &Path) -> Result<(), ModelError> {
+        if !self.files.contains_key(MODEL_FILE) {
+            return Err(ModelError::FileNotListed { model: self.id(), file: MODEL_FILE });
+        }
+        for (file, stated) in &self.files {
+            let is_plain = Path::new(file).file_name().is_some_and(|name| name.to_str() == Some(file));
+            if !is_plain {
+                return Err(ModelError::FileName { model: self.id(), file: file.clone() });
+            }
+            let path = directory.join(file);
+            let bytes = fs::read(&path).map_err(|source| ModelError::Read { path, source })?;
+            let found = hex(&Sha256::digest(bytes));
+            if found != *stated {
+                let (file, stated) = (file.clone(), stated.clone());
+                return Err(ModelError::FileHash { model: self.id(), file, found, stated });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file that makes the predictions; its hash names the model.
+const MODEL_FILE: &str = "model.json";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Directory {
+        folder: tempfile::TempDir,
+        text: String,
+    }
+
+    impl Directory {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(MODEL_FILE), b"{}").unwrap();
+            let features = Plan::new(["rsi14", "ret_5d"]);
+            let text = format!(
+                "name = \"alpha_5d\"\nversion = \"3\"\ntarget = \"alpha_5d\"\nbackend = \"native\"\n\
+                 [features]\nnames = [\"rsi14\", \"ret_5d\"]\nhash = \"{:016x}\"\n\
+                 [training]\nlabel = \"forward_return\"\nhorizon_sessions = 5\nfrom = \"2021-01-29\"\n\
+                 to = \"2025-12-31\"\nembargo_sessions = 10\n[metrics]\nrank_ic = 0.02\n\
+                 [files]\n\"model.json\" = \"{}\"\n",
+                features.hash(),
+                hex(&Sha256::digest(b"{}")),
+            );
+            Self { folder, text }
+        }
+
+        fn load(&self, from: &str, to: &str) -> Result<Manifest, ModelError> {
+            assert!(self.text.contains(from), "{from}");
+            fs::write(self.folder.path().join("manifest.toml"), self.text.replacen(from, to, 1)).unwrap();
+            Manifest::load(self.folder.path(), &Plan::new(["ret_5d", "sma20", "rsi14"]), false)
+        }
+    }
+
+    #[test]
+    fn a_fitting_model_is_accepted_and_names_itself() {
+        let manifest = Directory::new().load("", "").unwrap();
+        let model = manifest.model_ref();
+        assert_eq!((model.name.as_str(), model.version.as_str(), model.hash.len()), ("alpha_5d", "3", 64));
+    }
+
+    #[test]
+    fn whatever_does_not_fit_is_refused_by_name() {
+        let check = |from: &str, to: &str, expected: &str| {
+            let error = Directory::new().load(from, to).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("[\"rsi14\", \"ret_5d\"]", "[\"ret_5d\", \"rsi14\"]", "hash of its feature list");
+        check("rank_ic = 0.02", "rank_ic = 0.0", "not above zero");
+        check("rank_ic = 0.02", "rank_ic = nan", "not above zero");
+        check("\"model.json\" = \"", "\"model.json\" = \"00", "SHA-256 of `model.json`");
+        check("\"model.json\"", "\"../model.json\"", "no file `model.json`");
+        check("name = ", "title = ", "no model manifest");
+        let directory = Directory::new();
+        fs::remove_file(directory.folder.path().join(MODEL_FILE)).unwrap();
+        assert!(directory.load("", "").unwrap_err().to_string().contains("model.json"));
+    }
+
+    #[test]
+    fn a_feature_that_is_not_computed_is_named() {
+        let directory = Directory::new();
+        directory.load("", "").unwrap();
+        let error = Manifest::load(directory.folder.path(), &Plan::new(["rsi14"]), false).unwrap_err();
+        assert_eq!(error.to_string(), "model `alpha_5d/3` needs the feature `ret_5d`, which the plan does not compute");
+    }
+}

@@ -1,0 +1,5 @@
+pub(crate) mod bus;
+pub(crate) mod http;
+mod page;
+mod problem;
+mod websocket;

@@ -1,0 +1,276 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pipeline::{Rejected, Stage, Watermarks};
+use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
+use serde::Serialize;
+
+use crate::snapshot::{Ranked, Snapshot};
+
+/// Most symbols that the table knows, those that left it included.
+const SYMBOLS_MAX: usize = 65_536;
+
+/// Most names of sources that are remembered.
+const SOURCES_MAX: usize = 64;
+
+/// The latest table: the newest result of every symbol.
+///
+/// A result applies only if it is newer than what is known of its symbol, by run and number of the scores and not
+/// behind by bar and revision. As scoring never goes back in either, batches may come in any order and any number of
+/// times: the table ends the same.
+#[derive(Debug, Default)]
+pub struct Board {
+    entries: BTreeMap<Symbol, Entry>,
+    n_rows: usize,
+    /// Number of the newest update.
+    u: u64,
+    origin: Origin,
+    sources: BTreeSet<Arc<str>>,
+    watermarks: Watermarks,
+    newest_event_time: Option<EventTime>,
+    /// `None` after a change, until somebody looks.
+    ranked: Option<Arc<Ranked>>,
+}
+
+/// A result and its JSON, which is written once and shared by everything that sends it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub result: Arc<ResultRow>,
+    pub json: Bytes,
+}
+
+/// A change of the table.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// 1, 2, 3 …: its number among all updates of this board.
+    pub u: u64,
+    pub symbol: Symbol,
+    /// `None` when the symbol left the table.
+    pub result: Option<Row>,
+    pub epoch: u64,
+    pub seq: u64,
+    pub source: Arc<str>,
+    pub models: Arc<[ModelRef]>,
+    /// When the pipeline first saw what caused it; `None` for what was restored.
+    pub ingest_time: Option<EventTime>,
+}
+
+/// What kind of market the numbers are from. Said wherever numbers are shown: nobody may take a generated market for
+/// a real one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataKind {
+    /// Nothing has arrived.
+    #[default]
+    None,
+    Synthetic,
+    Replay,
+    Live,
+}
+
+#[derive(Debug)]
+struct Entry {
+    version: Version,
+    /// `None` when the symbol left the table.
+    row: Option<Row>,
+}
+
+/// Orders the results of a symbol: run of the scores, number of the batch, place in the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    epoch: u64,
+    seq: u64,
+    place: usize,
+}
+
+/// Where the newest results come from.
+#[derive(Debug, Clone)]
+struct Origin {
+    epoch: u64,
+    source: Arc<str>,
+    models: Arc<[ModelRef]>,
+    data: DataKind,
+}
+
+impl Stage for Board {
+    type Input = ScoreBatch;
+    type Output = Update;
+
+    fn on_batch(&mut self, batch: ScoreBatch, out: &mut Vec<Update>) -> Result<(), Rejected> {
+        let ScoreBatch { header, models, rows, removed } = batch;
+        let symbols = removed.iter().copied().chain(rows.iter().map(|row| row.symbol));
+        let n_new = symbols.filter(|symbol| !self.entries.contains_key(symbol)).count();
+        if self.entries.len() + n_new > SYMBOLS_MAX {
+            return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
+        }
+        self.newest_event_time = self.newest_event_time.max(Some(header.event_time));
+        if let Some(watermark) = header.watermark {
+            self.watermarks.observe(header.partition, watermark);
+        }
+        let origin = self.origin(header.epoch, &header.source, models, DataKind::of(&header.source, &rows));
+        let results =
+            removed.into_iter().map(|symbol| (symbol, None)).chain(rows.into_iter().map(|row| (row.symbol, Some(row))));
+        for (place, (symbol, result)) in results.enumerate() {
+            let version = Version { epoch: header.epoch, seq: header.seq, place };
+            out.extend(self.put(symbol, version, result, &origin, Some(header.ingest_time)));
+        }
+        Ok(())
+    }
+
+    fn on_idle(&mut self, _: &mut Vec<Update>) {}
+
+    fn on_refresh(&mut self, _: &mut Vec<Update>) {}
+
+    fn needs_refresh(&self) -> bool {
+        false
+    }
+}
+
+impl Board {
+    /// Takes in a result of an earlier run. It gives an update when it changes the table.
+    ///
+    /// # Errors
+    /// When the board knows too many symbols. It is then unchanged.
+    pub fn restore_result(&mut self, restored: ResultV1) -> Result<Option<Update>, Rejected> {
+        let ResultV1 { symbol, source, epoch, seq, models, row, .. } = restored;
+        if self.entries.len() == SYMBOLS_MAX && !self.entries.contains_key(&symbol) {
+            return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
+        }
+        let origin = self.origin(epoch, &source, models, DataKind::of(&source, row.as_slice()));
+        // The stream of results keeps the last of a batch, so a repeat of the batch is not newer.
+        let version = Version { epoch, seq, place: usize::MAX };
+        Ok(self.put(symbol, version, row, &origin, None))
+    }
+
+    /// The table as it is now. Cheap unless it changed since the last call: then it is ranked anew.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let ranked = self.ranked.get_or_insert_with(|| {
+            Arc::new(Ranked::new(self.entries.values().filter_map(|entry| entry.row.clone()).collect()))
+        });
+        Snapshot {
+            u: self.u,
+            ranked: Arc::clone(ranked),
+            n_symbols: self.entries.len(),
+            models: Arc::clone(&self.origin.models),
+            source: Arc::clone(&self.origin.source),
+            sources: self.sources.iter().cloned().collect(),
+            data: self.origin.data,
+            watermark: self.watermarks.min(),
+            newest_event_time: self.newest_event_time,
+        }
+    }
+
+    pub fn row(&self, symbol: Symbol) -> Option<&Row> {
+        self.entries.get(&symbol)?.row.as_ref()
+    }
+
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    pub fn data(&self) -> DataKind {
+        self.origin.data
+    }
+
+    pub fn watermark_of(&self, partition: Partition) -> Option<EventTime> {
+        self.watermarks.of(partition)
+    }
+
+    /// Remembers where the results come from and gives it in a form that updates share.
+    fn origin(&mut self, epoch: u64, source: &str, models: Vec<ModelRef>, data: DataKind) -> Origin {
+        let same_models = *self.origin.models == *models;
+        let origin = Origin {
+            epoch,
+            source: if *self.origin.source == *source { Arc::clone(&self.origin.source) } else { source.into() },
+            models: if same_models { Arc::clone(&self.origin.models) } else { models.into() },
+            data,
+        };
+        if epoch >= self.origin.epoch {
+            self.origin = origin.clone();
+        }
+        if self.sources.len() < SOURCES_MAX && !self.sources.contains(source) {
+            self.sources.insert(Arc::clone(&origin.source));
+        }
+        origin
+    }
+
+    fn put(
+        &mut self,
+        symbol: Symbol,
+        version: Version,
+        result: Option<ResultRow>,
+        origin: &Origin,
+        ingest_time: Option<EventTime>,
+    ) -> Option<Update> {
+        let known = self.entries.get_mut(&symbol);
+        let known_row = known.as_ref().and_then(|entry| entry.row.as_ref());
+        let is_behind = match (known_row, &result) {
+            (Some(known_row), Some(result)) => result.position() < known_row.result.position(),
+            _ => false,
+        };
+        if is_behind || known.as_ref().is_some_and(|entry| version <= entry.version) {
+            return None;
+        }
+        let row = result.map(Row::new);
+        let is_same = row.as_ref().map(|row| &row.json) == known_row.map(|row| &row.json);
+        let was_row = known_row.is_some();
+        match known {
+            Some(entry) if is_same => entry.version = version,
+            Some(entry) => *entry = Entry { version, row: row.clone() },
+            None => drop(self.entries.insert(symbol, Entry { version, row: row.clone() })),
+        }
+        if is_same {
+            return None;
+        }
+        self.n_rows = self.n_rows + usize::from(row.is_some()) - usize::from(was_row);
+        self.ranked = None;
+        self.u += 1;
+        Some(Update {
+            u: self.u,
+            symbol,
+            result: row,
+            epoch: version.epoch,
+            seq: version.seq,
+            source: Arc::clone(&origin.source),
+            models: Arc::clone(&origin.models),
+            ingest_time,
+        })
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { epoch: 0, source: "".into(), models: [].into(), data: DataKind::None }
+    }
+}
+
+impl Row {
+    fn new(result: ResultRow) -> Self {
+        let json = serde_json::to_vec(&result).expect("a result serialises to JSON");
+        Self { result: Arc::new(result), json: json.into() }
+    }
+}
+
+impl DataKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Synthetic => "synthetic",
+            Self::Replay => "replay",
+            Self::Live => "live",
+        }
+    }
+
+    /// A row that says it is not real outweighs the name of the source.
+    fn of(source: &str, rows: &[ResultRow]) -> Self {
+        let name = source.split(':').next().unwrap_or(source);
+        if name == "synthetic" || rows.iter().any(|row| row.freshness.is_synthetic) {
+            Self::Synthetic
+        } else if name == "replay" || rows.iter().any(|row| row.freshness.is_replayed) {
+            Self::Replay
+        } else {
+            Self::Live
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Presents the results: the latest table, its snapshots and changes, over WebSocket and HTTP.
+//!
+//! [`Board`] is the pure stage. [`Hub`] shares it with the clients: the run loop drives the hub as a stage and hands
+//! the updates to [`Hub::apply`]; [`serve`] answers on one port.
+
+mod adapters;
+mod board;
+mod config;
+mod hub;
+mod metrics;
+mod protocol;
+mod results;
+mod ring;
+mod session;
+mod snapshot;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use adapters::bus::{HubOutlet, seed};
+pub use board::{Board, DataKind, Row, Update};
+pub use config::PublisherOptions;
+pub use hub::Hub;
+pub use results::ResultsStage;
+pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
+
+/// The text by which clients know a run of the publisher: base 36, so that it is short.
+pub fn epoch_text(mut epoch: u64) -> String {
+    let mut digits = Vec::new();
+    while epoch > 0 || digits.is_empty() {
+        let digit = u32::try_from(epoch % 36).expect("a remainder of 36 fits");
+        digits.push(char::from_digit(digit, 36).expect("a remainder of 36 is a digit of base 36"));
+        epoch /= 36;
+    }
+    digits.iter().rev().collect()
+}
+
+/// How long clients may take to leave once a stop is asked for.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Why the publisher cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    #[error("invalid publisher options: {}", .0.join("; "))]
+    Options(Vec<String>),
+    #[error("failed to serve HTTP")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Answers on `listener` until `shutdown`, then says goodbye to every client. `extra_routes` (`/livez`, `/metrics` …)
+/// are answered on the same port.
+///
+/// # Errors
+/// When the options are invalid or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    hub: Hub,
+    extra_routes: Router,
+    shutdown: impl Future<Output = ()> + Send,
+    options: PublisherOptions,
+) -> Result<(), PublisherError> {
+    let problems = options.problems();
+    if !problems.is_empty() {
+        return Err(PublisherError::Options(problems));
+    }
+    let (stop, mut is_stopping) = watch::channel(false);
+    let router = adapters::http::router(hub, options, is_stopping.clone(), extra_routes);
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY is not available");
+        }
+    });
+    let stopping = async move { stopped(&mut is_stopping).await };
+    let server = async { axum::serve(listener, router).with_graceful_shutdown(stopping).await };
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(PublisherError::Serve),
+        () = shutdown => {}
+    }
+    stop.send_replace(true);
+    let farewell = async {
+        server.await.map_err(PublisherError::Serve)?;
+        // Every connection holds a receiver.
+        stop.closed().await;
+        Ok(())
+    };
+    timeout(STOP_MAX, farewell).await.unwrap_or_else(|_| {
+        tracing::warn!("clients are still connected at the end of the stop deadline");
+        Ok(())
+    })
+}
+
+async fn stopped(is_stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is a stop as well.
+    drop(is_stopping.wait_for(|&is_stopping| is_stopping).await);
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use schemas::{EventTime, ModelRef, Symbol};
+
+use crate::board::{DataKind, Row};
+
+/// Most results of one scan.
+pub const SCAN_LIMIT_MAX: usize = 10_000;
+
+/// The whole table at one moment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Number of the newest update it contains.
+    pub u: u64,
+    pub(crate) ranked: Arc<Ranked>,
+    /// Symbols heard of, with or without a result.
+    pub n_symbols: usize,
+    pub models: Arc<[ModelRef]>,
+    /// Of the newest results; empty before the first.
+    pub source: Arc<str>,
+    /// All that were seen.
+    pub sources: Vec<Arc<str>>,
+    pub data: DataKind,
+    pub watermark: Option<EventTime>,
+    pub newest_event_time: Option<EventTime>,
+}
+
+/// Rows in rank order: MERIT falling, then symbol rising.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    rows: Vec<Row>,
+    as_of: Option<String>,
+}
+
+/// What to read from the table. An empty list does not restrict; case does not matter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanQuery {
+    pub limit: usize,
+    pub offset: usize,
+    pub min_merit: Option<f64>,
+    pub sectors: Vec<String>,
+    pub bands: Vec<String>,
+    pub symbols: Vec<Symbol>,
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub struct Scan<'a> {
+    /// Before limit and offset.
+    pub n_matched: usize,
+    pub rows: Vec<&'a Row>,
+}
+
+impl Snapshot {
+    /// In rank order.
+    pub fn rows(&self) -> &[Row] {
+        &self.ranked.rows
+    }
+
+    /// The bar of the newest row.
+    pub fn as_of(&self) -> Option<&str> {
+        self.ranked.as_of.as_deref()
+    }
+
+    pub fn scan(&self, query: &ScanQuery) -> Scan<'_> {
+        let mut scan = Scan { n_matched: 0, rows: Vec::new() };
+        for row in self.rows().iter().filter(|row| query.matches(row)) {
+            if scan.n_matched >= query.offset && scan.rows.len() < query.limit {
+                scan.rows.push(row);
+            }
+            scan.n_matched += 1;
+        }
+        scan
+    }
+}
+
+impl Ranked {
+    /// Takes the rows in the order of their symbols.
+    pub(crate) fn new(mut rows: Vec<Row>) -> Self {
+        let newest = rows.iter().max_by_key(|row| row.result.position());
+        let as_of = newest.map(|row| row.result.as_of.clone());
+        rows.sort_by(|a, b| b.result.merit.total_cmp(&a.result.merit));
+        Self { rows, as_of }
+    }
+}
+
+impl Default for ScanQuery {
+    fn default() -> Self {
+        Self { limit: 100, offset: 0, min_merit: None, sectors: Vec::new(), bands: Vec::new(), symbols: Vec::new() }
+    }
+}
+
+impl ScanQuery {
+    fn matches(&self, row: &Row) -> bool {
+        let row = &*row.result;
+        let is_one_of = |wanted: &[String], text: &str| wanted.iter().any(|one| one.eq_ignore_ascii_case(text));
+        self.min_merit.is_none_or(|min_merit| row.merit >= min_merit)
+            && (self.bands.is_empty() || is_one_of(&self.bands, &row.merit_band))
+            && (self.sectors.is_empty() || row.sector.as_ref().is_some_and(|sector| is_one_of(&self.sectors, sector)))
+            && (self.symbols.is_empty() || self.symbols.contains(&row.symbol))
+    }
+}

@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use schemas::{Plan, Timeframe};
+use serde::{Deserialize, Serialize};
+
+/// What an operator sets about scoring.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoringOptions {
+    /// Bars a symbol needs before it is ranked.
+    pub min_bars: u32,
+    /// A symbol whose newest bar is older than this, seen from the newest bar of all, leaves the table.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// During a burst, a row whose own inputs did not change is published when its MERIT moves by this much.
+    pub min_delta: f64,
+    /// The longest that a row may lag behind the others' changes.
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+}
+
+impl Default for ScoringOptions {
+    fn default() -> Self {
+        Self {
+            // Specification §17: fewer than 20 bars are no history.
+            min_bars: 20,
+            max_age: Duration::from_hours(7 * 24),
+            min_delta: 0.05,
+            refresh: Duration::from_millis(250),
+        }
+    }
+}
+
+/// What the pipeline around it decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoringSetup {
+    pub options: ScoringOptions,
+    pub timeframe: Timeframe,
+    /// The feature columns that arrive.
+    pub plan: Plan,
+    /// Names this run of the scorer; rises with every start.
+    pub epoch: u64,
+}

@@ -1,0 +1,117 @@
+use crate::column::SortedColumn;
+use crate::entry::Entry;
+use crate::ics::{self, IcsEvents, IcsTerms};
+use crate::merit::{self, Merit, MeritInputs, WinProb};
+use crate::risk;
+
+/// Where a row stands among all ranked rows, in points of (0, 100]; `None` where the row lacks the value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Standing {
+    tech: Option<f64>,
+    alpha: Option<f64>,
+    liquidity: f64,
+    atr: Option<f64>,
+}
+
+impl Standing {
+    /// Equal bits, so that a row is published again exactly when a number in it changed.
+    pub(crate) fn same_bits(&self, other: &Self) -> bool {
+        let bits = |standing: &Self| {
+            let Self { tech, alpha, liquidity, atr } = *standing;
+            [tech, alpha, Some(liquidity), atr].map(|points| points.map(f64::to_bits))
+        };
+        bits(self) == bits(other)
+    }
+}
+
+/// A row's scores, and the standing they follow from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scored {
+    pub(crate) ics: f64,
+    pub(crate) ics_parts: ics::IcsBreakdown,
+    pub(crate) merit: Merit,
+}
+
+/// The sorted columns of all ranked rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct CrossSection {
+    tech: SortedColumn,
+    alpha: SortedColumn,
+    liquidity: SortedColumn,
+    atr: SortedColumn,
+}
+
+impl CrossSection {
+    pub(crate) fn rebuild<'a>(&mut self, rows: impl Iterator<Item = &'a Entry> + Clone) {
+        self.tech.rebuild(rows.clone().filter_map(|entry| entry.tech.rating));
+        self.alpha.rebuild(rows.clone().filter_map(|entry| entry.alpha));
+        self.liquidity.rebuild(rows.clone().map(Entry::log_dollar_volume));
+        self.atr.rebuild(rows.filter_map(|entry| entry.atr_pct));
+    }
+
+    pub(crate) fn insert(&mut self, entry: &Entry) {
+        self.each(entry, SortedColumn::insert);
+    }
+
+    pub(crate) fn remove(&mut self, entry: &Entry) {
+        self.each(entry, SortedColumn::remove);
+    }
+
+    fn each(&mut self, entry: &Entry, mut apply: impl FnMut(&mut SortedColumn, f64)) {
+        let columns = [
+            (&mut self.tech, entry.tech.rating),
+            (&mut self.alpha, entry.alpha),
+            (&mut self.liquidity, Some(entry.log_dollar_volume())),
+            (&mut self.atr, entry.atr_pct),
+        ];
+        for (column, value) in columns {
+            if let Some(value) = value {
+                apply(column, value);
+            }
+        }
+    }
+
+    pub(crate) fn standing(&self, entry: &Entry) -> Standing {
+        Standing {
+            tech: entry.tech.rating.map(|rating| self.tech.percentile(rating)),
+            alpha: entry.alpha.map(|alpha| self.alpha.percentile(alpha)),
+            liquidity: self.liquidity.percentile(entry.log_dollar_volume()),
+            atr: entry.atr_pct.map(|atr| self.atr.percentile(atr)),
+        }
+    }
+}
+
+/// The scores of one row from its own numbers and its standing.
+///
+/// # Source
+/// Specification §9 and §11. Quirks are handled by the inputs: the stability term is the right way round (Q5), a
+/// missing term is a neutral 50, ultra-risky is the definition of §13.4 (Q10).
+pub(crate) fn score(entry: &Entry, standing: &Standing, market_cap: Option<f64>) -> Scored {
+    let terms = IcsTerms {
+        tech: standing.tech,
+        alpha: standing.alpha,
+        quality: None,
+        stability: ics::stability_term(entry.risk),
+        liquidity: Some(standing.liquidity),
+        event: Some(ics::event_term(&IcsEvents::default())),
+    }
+    .or_neutral();
+    let (ics, ics_parts) = ics::ics(&terms).zip(ics::breakdown(&terms)).expect("every term is present: or_neutral");
+    let merit = merit::merit(&MeritInputs {
+        tech_pct: standing.tech,
+        alpha_pct: standing.alpha,
+        win_prob: entry.inputs.win_prob_10d.map_or(WinProb::Absent, WinProb::Known),
+        ics: Some(ics),
+        quality: None,
+        liquidity_pct: Some(standing.liquidity),
+        vol_safety_pct: standing.atr.map(|atr| 100.0 - atr),
+        dollar_volume: Some(entry.dollar_volume),
+        atr_pct: entry.atr_pct,
+        market_cap,
+        days_to_earnings: None,
+        is_ultra_risky: risk::is_ultra_risky(entry.atr_pct, Some(entry.inputs.close), Some(entry.dollar_volume)),
+        ics_column_incomplete: false,
+        quality_column_incomplete: true,
+    });
+    Scored { ics, ics_parts, merit }
+}

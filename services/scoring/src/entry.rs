@@ -1,0 +1,166 @@
+use schemas::{Bar, BarFlags, EventTime, FeatureBatch, Plan, Predictions, Symbol};
+use serde::{Deserialize, Serialize};
+
+use crate::tech_rating::{self, Signal, Subscores, TechInputs, TechRating, Weights};
+
+/// The feature columns that scoring reads, by their place in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FeatureColumns {
+    n_bars: usize,
+    sma20: usize,
+    sma50: usize,
+    sma200: usize,
+    rsi14: usize,
+    macd_hist: usize,
+    pct_from_high20: usize,
+    vol_spike_ratio: usize,
+    atr_pct_14: usize,
+    ret_5d: usize,
+}
+
+/// The plan lacks a column that scoring reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the feature plan has no column `{0}`, which scoring reads")]
+pub struct MissingColumn(pub &'static str);
+
+impl FeatureColumns {
+    pub(crate) fn of(plan: &Plan) -> Result<Self, MissingColumn> {
+        let column = |name| plan.index_of(name).ok_or(MissingColumn(name));
+        Ok(Self {
+            n_bars: column("n_bars")?,
+            sma20: column("sma20")?,
+            sma50: column("sma50")?,
+            sma200: column("sma200")?,
+            rsi14: column("rsi14")?,
+            macd_hist: column("macd_hist")?,
+            pct_from_high20: column("pct_from_high20")?,
+            vol_spike_ratio: column("vol_spike_ratio")?,
+            atr_pct_14: column("atr_pct_14")?,
+            ret_5d: column("ret_5d")?,
+        })
+    }
+}
+
+/// What arrived for one symbol: everything else about it follows from this.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RowInputs {
+    pub(crate) symbol: Symbol,
+    pub(crate) open_time: EventTime,
+    pub(crate) revision: u32,
+    flags: u8,
+    pub(crate) close: f64,
+    volume: f64,
+    pub(crate) n_bars: u32,
+    sma20: Option<f64>,
+    sma50: Option<f64>,
+    sma200: Option<f64>,
+    rsi14: Option<f64>,
+    macd_hist: Option<f64>,
+    pct_from_high20: Option<f64>,
+    vol_spike_ratio: Option<f64>,
+    atr_pct_14: Option<f64>,
+    ret_5d: Option<f64>,
+    pub(crate) alpha_5d: Option<f64>,
+    pub(crate) alpha_10d: Option<f64>,
+    pub(crate) win_prob_10d: Option<f64>,
+}
+
+impl RowInputs {
+    pub(crate) fn new(
+        columns: &FeatureColumns,
+        features: &FeatureBatch,
+        row: usize,
+        (symbol, bar): (Symbol, Bar),
+        predictions: Predictions,
+    ) -> Self {
+        let feature = |column| features.value(row, column);
+        Self {
+            symbol,
+            open_time: bar.open_time,
+            revision: bar.revision,
+            flags: bar.flags.bits(),
+            close: bar.close,
+            volume: bar.volume,
+            n_bars: feature(columns.n_bars).map_or(0, count),
+            sma20: feature(columns.sma20),
+            sma50: feature(columns.sma50),
+            sma200: feature(columns.sma200),
+            rsi14: feature(columns.rsi14),
+            macd_hist: feature(columns.macd_hist),
+            pct_from_high20: feature(columns.pct_from_high20),
+            vol_spike_ratio: feature(columns.vol_spike_ratio),
+            atr_pct_14: feature(columns.atr_pct_14),
+            ret_5d: feature(columns.ret_5d),
+            alpha_5d: predictions.alpha_5d,
+            alpha_10d: predictions.alpha_10d,
+            win_prob_10d: predictions.win_prob_10d,
+        }
+    }
+
+    /// A bar replaces another when it is later, or a newer revision of the same.
+    pub(crate) fn position(&self) -> (EventTime, u32) {
+        (self.open_time, self.revision)
+    }
+
+    pub(crate) fn flags(&self) -> BarFlags {
+        BarFlags::from_bits(self.flags).unwrap_or_default()
+    }
+}
+
+/// One symbol's inputs with what follows from them alone, without looking at other symbols.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) inputs: RowInputs,
+    pub(crate) tech: TechRating,
+    pub(crate) signal: Signal,
+    pub(crate) risk: Option<f64>,
+    pub(crate) atr_pct: Option<f64>,
+    /// USD traded in the newest bar.
+    pub(crate) dollar_volume: f64,
+    /// The forward return that ranks the row, blended from both horizons.
+    pub(crate) alpha: Option<f64>,
+}
+
+impl Entry {
+    pub(crate) fn new(inputs: RowInputs) -> Self {
+        let tech_inputs = TechInputs {
+            close: Some(inputs.close),
+            sma_20: inputs.sma20,
+            sma_50: inputs.sma50,
+            sma_200: inputs.sma200,
+            rsi_14: inputs.rsi14,
+            macd_hist: inputs.macd_hist,
+            pct_from_high20: inputs.pct_from_high20,
+            vol_spike_ratio: inputs.vol_spike_ratio,
+            atr_pct_14: inputs.atr_pct_14,
+            ret_5d: inputs.ret_5d,
+        };
+        let subscores = Subscores::new(&tech_inputs);
+        let tech = tech_rating::tech_rating(&subscores, &Weights::default());
+        // Specification §6: the longer horizon weighs more; alone, either one stands for both.
+        let alpha = match (inputs.alpha_5d, inputs.alpha_10d) {
+            (Some(five), Some(ten)) => Some(0.4 * five + 0.6 * ten),
+            (five, ten) => five.or(ten),
+        };
+        Self {
+            tech,
+            signal: tech_rating::signal(tech.rating, subscores.trend, subscores.momentum),
+            risk: subscores.risk,
+            atr_pct: inputs.atr_pct_14,
+            dollar_volume: inputs.close * inputs.volume,
+            alpha,
+            inputs,
+        }
+    }
+
+    /// The number that the liquidity percentile ranks by (specification §9 and §11).
+    pub(crate) fn log_dollar_volume(&self) -> f64 {
+        self.dollar_volume.max(1.0).log10()
+    }
+}
+
+/// A count that travelled as a number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and a count is neither")]
+fn count(value: f64) -> u32 {
+    value as u32
+}

@@ -1,0 +1,542 @@
+use pipeline::{Rejected, Restore, Stage, Watermarks};
+use schemas::{
+    EventTime, Header, Instrument, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch, Symbol,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ScoringSetup;
+use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
+use crate::table::{Change, Refresh, Table};
+
+/// Rows in one message: some 150 KB, well below the limit of a payload.
+const ROWS_PER_BATCH: usize = 128;
+
+/// Version of the snapshot bytes; part of the layout that names them.
+const SNAPSHOT_VERSION: u64 = 1;
+
+/// What the scorer listens to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScoringInput {
+    Predictions(PredictionBatch),
+    Instrument(Instrument),
+}
+
+/// Ranks all symbols against each other and explains each rank.
+///
+/// It has exactly one owner, because a rank needs the whole universe.
+#[derive(Debug)]
+pub struct ScoringStage {
+    setup: ScoringSetup,
+    columns: FeatureColumns,
+    table: Table,
+    watermarks: Watermarks,
+    lines: Vec<Line>,
+    models: Vec<ModelRef>,
+    /// Batches that arrived since the last refresh.
+    has_news: bool,
+    /// The published table may differ from a full recompute.
+    is_unsettled: bool,
+}
+
+/// What the headers of one partition need.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    seq: u64,
+    source: String,
+    ingest_time: EventTime,
+    /// The watermark that the published rows already carry.
+    watermark: Option<EventTime>,
+}
+
+/// One partition's state at rest.
+#[derive(Debug, Serialize, Deserialize)]
+struct Snapshot {
+    rows: Vec<RowInputs>,
+    watermark: Option<EventTime>,
+    source: String,
+    models: Vec<ModelRef>,
+}
+
+impl ScoringStage {
+    /// # Errors
+    /// When the feature plan lacks a column that scoring reads.
+    pub fn new(setup: ScoringSetup) -> Result<Self, MissingColumn> {
+        let columns = FeatureColumns::of(&setup.plan)?;
+        Ok(Self {
+            setup,
+            columns,
+            table: Table::default(),
+            watermarks: Watermarks::default(),
+            lines: vec![Line::default(); usize::from(N_PARTITIONS)],
+            models: Vec::new(),
+            has_news: false,
+            is_unsettled: false,
+        })
+    }
+
+    /// How many symbols have been seen, ranked or not.
+    pub fn n_symbols(&self) -> usize {
+        self.table.n_symbols()
+    }
+
+    /// Publishes every row that differs from what was published: the table at rest.
+    pub fn settle(&mut self, out: &mut Vec<ScoreBatch>) {
+        self.refresh(Refresh::Exact, out);
+    }
+
+    fn on_predictions(&mut self, batch: &PredictionBatch) -> Result<(), Rejected> {
+        let header = batch.header();
+        if header.timeframe != self.setup.timeframe {
+            let detail = format!("timeframe {} where {} is scored", header.timeframe, self.setup.timeframe);
+            return Err(Rejected::new("timeframe", detail));
+        }
+        let features = batch.features();
+        if !features.bars().is_empty() {
+            let (found, expected) = (features.plan(), self.setup.plan.hash());
+            if found != expected || features.n_columns() != self.setup.plan.len() {
+                let detail = format!("feature plan {found:016x} where {expected:016x} is scored");
+                return Err(Rejected::new("plan", detail));
+            }
+        }
+        for (row, (&bar, &predictions)) in features.bars().rows().iter().zip(batch.rows()).enumerate() {
+            let inputs = RowInputs::new(&self.columns, features, row, bar, predictions);
+            self.table.update(inputs, &self.setup.options);
+        }
+        if self.models != batch.models() {
+            self.models = batch.models().to_vec();
+        }
+        if let Some(watermark) = header.watermark {
+            self.watermarks.observe(header.partition, watermark);
+        }
+        let line = &mut self.lines[header.partition.index()];
+        line.ingest_time = line.ingest_time.max(header.ingest_time);
+        line.source.clone_from(&header.source);
+        self.has_news = true;
+        self.is_unsettled = true;
+        Ok(())
+    }
+
+    fn refresh(&mut self, refresh: Refresh, out: &mut Vec<ScoreBatch>) {
+        let mut outbox = Outbox::default();
+        let timeframe = self.setup.timeframe;
+        self.table.refresh(refresh, timeframe, &self.setup.options, |change| outbox.push(change));
+        if refresh == Refresh::Exact {
+            for partition in Partition::all() {
+                let watermark = self.watermarks.of(partition);
+                if watermark > self.lines[partition.index()].watermark {
+                    self.lines[partition.index()].watermark = watermark;
+                    outbox.mark(partition, watermark);
+                }
+            }
+            self.is_unsettled = false;
+        }
+        self.has_news = false;
+        self.send(outbox, out);
+    }
+
+    fn send(&mut self, outbox: Outbox, out: &mut Vec<ScoreBatch>) {
+        for (partition, mut parcel) in Partition::all().zip(outbox.parcels) {
+            let mut rows = parcel.rows.drain(..).peekable();
+            let mut removed = parcel.removed.drain(..).peekable();
+            loop {
+                let batch_rows: Vec<ResultRow> = rows.by_ref().take(ROWS_PER_BATCH).collect();
+                let batch_removed: Vec<Symbol> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
+                let is_last = rows.peek().is_none() && removed.peek().is_none();
+                let watermark = if is_last { parcel.watermark } else { None };
+                if batch_rows.is_empty() && batch_removed.is_empty() && watermark.is_none() {
+                    break;
+                }
+                let line = &mut self.lines[partition.index()];
+                line.seq += 1;
+                let newest = batch_rows.iter().map(|row| row.freshness.open_time_ns).max();
+                out.push(ScoreBatch {
+                    header: Header {
+                        timeframe: self.setup.timeframe,
+                        partition,
+                        epoch: self.setup.epoch,
+                        seq: line.seq,
+                        event_time: newest.map_or(self.table.newest(), EventTime),
+                        ingest_time: line.ingest_time,
+                        source: line.source.clone(),
+                        watermark,
+                    },
+                    models: self.models.clone(),
+                    rows: batch_rows,
+                    removed: batch_removed,
+                });
+                if is_last {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Stage for ScoringStage {
+    type Input = ScoringInput;
+    type Output = ScoreBatch;
+
+    fn on_batch(&mut self, input: ScoringInput, _: &mut Vec<ScoreBatch>) -> Result<(), Rejected> {
+        match input {
+            ScoringInput::Predictions(batch) => self.on_predictions(&batch)?,
+            ScoringInput::Instrument(instrument) => {
+                if self.table.update_instrument(instrument) {
+                    self.has_news = true;
+                    self.is_unsettled = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_idle(&mut self, out: &mut Vec<ScoreBatch>) {
+        if self.table.is_in_burst() {
+            self.refresh(Refresh::Coarse, out);
+        } else {
+            let mut outbox = Outbox::default();
+            self.table.publish_changed(self.setup.timeframe, |change| outbox.push(change));
+            self.send(outbox, out);
+        }
+    }
+
+    fn on_refresh(&mut self, out: &mut Vec<ScoreBatch>) {
+        let refresh = if self.has_news { Refresh::Coarse } else { Refresh::Exact };
+        self.refresh(refresh, out);
+    }
+
+    fn needs_refresh(&self) -> bool {
+        self.is_unsettled
+    }
+}
+
+impl Restore for ScoringStage {
+    fn layout(&self) -> u64 {
+        self.setup.plan.hash() ^ SNAPSHOT_VERSION
+    }
+
+    fn snapshot(&self, partition: Partition) -> Vec<u8> {
+        let line = &self.lines[partition.index()];
+        let snapshot = Snapshot {
+            rows: self.table.inputs_of(partition).copied().collect(),
+            watermark: self.watermarks.of(partition),
+            source: line.source.clone(),
+            models: self.models.clone(),
+        };
+        rmp_serde::to_vec(&snapshot).expect("plain data serialises to MessagePack")
+    }
+
+    fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
+        let snapshot: Snapshot =
+            rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
+        if let Some(stray) = snapshot.rows.iter().find(|row| Partition::of(row.symbol) != partition) {
+            return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
+        }
+        for row in snapshot.rows {
+            self.table.update(row, &self.setup.options);
+        }
+        if let Some(watermark) = snapshot.watermark {
+            self.watermarks.observe(partition, watermark);
+        }
+        self.lines[partition.index()].source = snapshot.source;
+        self.models = snapshot.models;
+        self.is_unsettled = true;
+        Ok(())
+    }
+}
+
+/// Changes by partition, in the order they were found.
+#[derive(Debug)]
+struct Outbox {
+    parcels: Vec<Parcel>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Parcel {
+    rows: Vec<ResultRow>,
+    removed: Vec<Symbol>,
+    watermark: Option<EventTime>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { parcels: vec![Parcel::default(); usize::from(N_PARTITIONS)] }
+    }
+}
+
+impl Outbox {
+    fn push(&mut self, change: Change) {
+        match change {
+            Change::Row(row) => self.parcels[Partition::of(row.symbol).index()].rows.push(*row),
+            Change::Left(symbol) => self.parcels[Partition::of(symbol).index()].removed.push(symbol),
+        }
+    }
+
+    fn mark(&mut self, partition: Partition, watermark: Option<EventTime>) {
+        self.parcels[partition.index()].watermark = watermark;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, Timeframe};
+
+    use super::*;
+    use crate::config::ScoringOptions;
+
+    const COLUMNS: [&str; 10] = [
+        "n_bars",
+        "sma20",
+        "sma50",
+        "sma200",
+        "rsi14",
+        "macd_hist",
+        "pct_from_high20",
+        "vol_spike_ratio",
+        "atr_pct_14",
+        "ret_5d",
+    ];
+
+    fn stage() -> ScoringStage {
+        ScoringStage::new(ScoringSetup {
+            options: ScoringOptions::default(),
+            timeframe: Timeframe::D1,
+            plan: Plan::new(COLUMNS),
+            epoch: 1,
+        })
+        .unwrap()
+    }
+
+    #[derive(Debug, Clone)]
+    struct Update {
+        symbol: u8,
+        day: i32,
+        revision: u32,
+        close: f64,
+        volume: f64,
+        n_bars: u32,
+        rsi: Option<f64>,
+        atr: Option<f64>,
+        alpha: Option<f64>,
+    }
+
+    fn updates(n_max: usize) -> impl Strategy<Value = Vec<Update>> {
+        let update = (
+            (0_u8..40, 0_i32..14, 0_u32..3, 15_u32..200),
+            (
+                1_i32..50,
+                0_i32..5,
+                prop::option::of(20_i32..80),
+                prop::option::of(1_i32..12),
+                prop::option::of(-5_i32..5),
+            ),
+        )
+            .prop_map(|((symbol, day, revision, n_bars), (close, volume, rsi, atr, alpha))| Update {
+                symbol,
+                day,
+                revision,
+                n_bars,
+                close: f64::from(close),
+                volume: f64::from(volume) * 1e5,
+                rsi: rsi.map(f64::from),
+                atr: atr.map(|atr| f64::from(atr) / 100.0),
+                alpha: alpha.map(|alpha| f64::from(alpha) / 100.0),
+            });
+        prop::collection::vec(update, 1..n_max)
+    }
+
+    fn symbol(number: u8) -> Symbol {
+        Symbol::new(&format!("T{number}")).unwrap()
+    }
+
+    fn input(update: &Update, seq: u64) -> ScoringInput {
+        let symbol = symbol(update.symbol);
+        let partition = Partition::of(symbol);
+        let mut bars = BarBatchBuilder::new(partition);
+        bars.push(
+            symbol,
+            Bar {
+                open_time: EventTime::from_days(17_000 + update.day),
+                open: update.close,
+                high: update.close,
+                low: update.close,
+                close: update.close,
+                volume: update.volume,
+                revision: update.revision,
+                flags: BarFlags::FINAL,
+            },
+        );
+        let header = Header {
+            timeframe: Timeframe::D1,
+            partition,
+            epoch: 9,
+            seq,
+            event_time: EventTime(0),
+            ingest_time: EventTime(0),
+            source: "test".to_owned(),
+            watermark: None,
+        };
+        let matrix = COLUMNS
+            .iter()
+            .map(|&column| match column {
+                "n_bars" => f64::from(update.n_bars),
+                "sma20" => update.close * 0.9,
+                "rsi14" => update.rsi.unwrap_or(f64::NAN),
+                "atr_pct_14" => update.atr.unwrap_or(f64::NAN),
+                _ => f64::NAN,
+            })
+            .collect();
+        let features = FeatureBatch::new(bars.finish(header), Plan::new(COLUMNS).hash(), matrix).unwrap();
+        let predictions = Predictions { alpha_5d: update.alpha, ..Predictions::default() };
+        ScoringInput::Predictions(PredictionBatch::new(features, vec![predictions], Vec::new()).unwrap())
+    }
+
+    fn apply(published: &mut BTreeMap<Symbol, ResultRow>, out: &mut Vec<ScoreBatch>) {
+        for batch in out.drain(..) {
+            for row in batch.rows {
+                published.insert(row.symbol, row);
+            }
+            for symbol in batch.removed {
+                published.remove(&symbol);
+            }
+        }
+    }
+
+    /// Equal to the last bit: the JSON of a float names exactly one float.
+    fn bytes(table: &BTreeMap<Symbol, ResultRow>) -> Vec<u8> {
+        rmp_serde::to_vec_named(&table.values().collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The newest update of each symbol, all at once, in a fresh stage.
+    fn full_recompute(updates: &[Update]) -> BTreeMap<Symbol, ResultRow> {
+        let mut newest: BTreeMap<u8, &Update> = BTreeMap::new();
+        for update in updates {
+            let entry = newest.entry(update.symbol).or_insert(update);
+            if (update.day, update.revision) > (entry.day, entry.revision) {
+                *entry = update;
+            }
+        }
+        let (mut stage, mut out, mut published) = (stage(), Vec::new(), BTreeMap::new());
+        for (seq, update) in (1..).zip(newest.into_values()) {
+            stage.on_batch(input(update, seq), &mut out).unwrap();
+        }
+        stage.settle(&mut out);
+        apply(&mut published, &mut out);
+        published
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_at_rest_equals_a_full_recompute(updates in updates(200), calls in prop::collection::vec(0_u8..4, 200)) {
+            let (mut stage, mut out, mut published) = (stage(), Vec::new(), BTreeMap::new());
+            for ((seq, update), call) in (1..).zip(&updates).zip(calls) {
+                stage.on_batch(input(update, seq), &mut out).unwrap();
+                match call {
+                    0 => stage.on_idle(&mut out),
+                    1 => stage.on_refresh(&mut out),
+                    _ => {}
+                }
+                apply(&mut published, &mut out);
+            }
+            while stage.needs_refresh() {
+                stage.on_refresh(&mut out);
+            }
+            apply(&mut published, &mut out);
+            prop_assert_eq!(bytes(&published), bytes(&full_recompute(&updates)));
+        }
+
+        #[test]
+        fn a_restored_stage_goes_on_as_if_it_had_never_stopped(updates in updates(80), stop in 0_usize..80) {
+            let (mut stage, mut out) = (self::stage(), Vec::new());
+            let stop = stop.min(updates.len());
+            for (seq, update) in (1..).zip(&updates[..stop]) {
+                stage.on_batch(input(update, seq), &mut out).unwrap();
+            }
+            let mut restored = self::stage();
+            for partition in Partition::all() {
+                restored.restore(partition, &stage.snapshot(partition)).unwrap();
+            }
+            for (seq, update) in (1..).zip(&updates[stop..]) {
+                restored.on_batch(input(update, seq), &mut out).unwrap();
+            }
+            let mut published = BTreeMap::new();
+            restored.settle(&mut out);
+            apply(&mut published, &mut out);
+            prop_assert_eq!(bytes(&published), bytes(&full_recompute(&updates)));
+        }
+
+        #[test]
+        fn every_breakdown_sums_to_its_score(updates in updates(60)) {
+            for row in full_recompute(&updates).into_values() {
+                let parts = row.breakdown.merit;
+                let sum = parts.tech + parts.alpha + parts.win + parts.ics + parts.quality + parts.liquidity
+                    + parts.vol_safety + parts.confluence + parts.penalty_earnings + parts.penalty_liquidity
+                    + parts.penalty_atr + parts.penalty_cap + parts.penalty_ultra_risk + parts.clip;
+                prop_assert!((sum - row.merit).abs() < 1e-9, "{sum} {}", row.merit);
+                let parts = row.breakdown.ics;
+                let sum = parts.tech + parts.alpha + parts.quality + parts.stability + parts.liquidity + parts.event
+                    + parts.clip;
+                prop_assert!((sum - row.ics).abs() < 1e-9, "{sum} {}", row.ics);
+                prop_assert_eq!(row.tech_rating.is_some(), row.breakdown.tech_rating.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_lone_change_is_published_at_once_and_the_others_at_the_refresh() {
+        let update = |symbol, day, close| Update {
+            symbol,
+            day,
+            revision: 0,
+            close,
+            volume: 1e6,
+            n_bars: 100,
+            rsi: Some(60.0),
+            atr: Some(0.01),
+            alpha: None,
+        };
+        let (mut stage, mut out) = (stage(), Vec::new());
+        for number in 0..10 {
+            stage.on_batch(input(&update(number, 0, 10.0 + f64::from(number)), 1), &mut out).unwrap();
+        }
+        stage.settle(&mut out);
+        out.clear();
+        stage.on_batch(input(&update(3, 1, 100.0), 2), &mut out).unwrap();
+        stage.on_idle(&mut out);
+        let symbols = |out: &[ScoreBatch]| -> Vec<Symbol> {
+            out.iter().flat_map(|batch| batch.rows.iter().map(|row| row.symbol)).collect()
+        };
+        assert_eq!(symbols(&out), [symbol(3)]);
+        assert!(stage.needs_refresh());
+        out.clear();
+        stage.settle(&mut out);
+        // Rows 4 to 9 lost a place in liquidity; 0 to 2 kept theirs.
+        let mut moved = symbols(&out);
+        moved.sort();
+        assert_eq!(moved, (4..10).map(symbol).collect::<Vec<_>>());
+        assert!(!stage.needs_refresh());
+    }
+
+    #[test]
+    fn a_batch_of_another_plan_is_refused() {
+        let mut setup = stage().setup;
+        setup.plan = Plan::new(COLUMNS.into_iter().chain(["one_more"]));
+        let mut stage = ScoringStage::new(setup).unwrap();
+        let update = Update {
+            symbol: 1,
+            day: 0,
+            revision: 0,
+            close: 1.0,
+            volume: 1.0,
+            n_bars: 30,
+            rsi: None,
+            atr: None,
+            alpha: None,
+        };
+        let rejected = stage.on_batch(input(&update, 1), &mut Vec::new()).unwrap_err();
+        assert_eq!(rejected.reason, "plan");
+        assert_eq!(stage.n_symbols(), 0);
+    }
+}

@@ -1,0 +1,251 @@
+use std::collections::HashMap;
+
+use schemas::{EventTime, Instrument, Partition, ResultRow, Symbol, Timeframe};
+
+use crate::config::ScoringOptions;
+use crate::cross_section::{self, CrossSection, Scored, Standing};
+use crate::entry::{Entry, RowInputs};
+use crate::merit::Band;
+use crate::row::result_row;
+
+/// Up to this many changed rows the sorted columns are kept up to date one by one; beyond it, sorting anew is cheaper.
+const INCREMENTAL_ROWS_MAX: usize = 64;
+
+/// The newest row of every symbol, ranked against each other.
+///
+/// A changed row finds its percentile in the sorted columns at once ([`Table::publish_changed`]); the others, whose
+/// percentiles moved a little, follow in one pass ([`Table::refresh`]). At rest the published rows equal a full
+/// recompute, bit for bit.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Slot>,
+    index: HashMap<Symbol, usize>,
+    instruments: HashMap<Symbol, Instrument>,
+    columns: CrossSection,
+    /// The sorted columns miss changes and have to be sorted anew.
+    columns_are_stale: bool,
+    /// Rows with inputs that are not published yet.
+    changed: Vec<usize>,
+    /// Newest open time of all rows.
+    newest: EventTime,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    /// Whether the sorted columns hold the row.
+    is_ranked: bool,
+    /// Whether `Table::changed` lists it.
+    is_changed: bool,
+    published: Published,
+}
+
+/// What outsiders were last told about a symbol.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Published {
+    /// This process has not said anything; an earlier one may have.
+    Unknown,
+    /// The symbol is not in the table.
+    Absent,
+    Row(Shown),
+}
+
+/// What decides whether a row has to be published again. With unchanged inputs, equal standings mean an equal row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shown {
+    standing: Standing,
+    merit: f64,
+    band: Band,
+    flags: crate::merit::MeritFlags,
+}
+
+/// How exact a refresh is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// In mid-burst: rows that moved less than `min_delta` may wait.
+    Coarse,
+    /// At rest: every row that differs is published.
+    Exact,
+}
+
+/// Something to tell about one symbol.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    Row(Box<ResultRow>),
+    Left(Symbol),
+}
+
+impl Table {
+    /// Takes in a row; `false` when the symbol has a newer one, or the same.
+    pub(crate) fn update(&mut self, inputs: RowInputs, options: &ScoringOptions) -> bool {
+        let known = self.index.get(&inputs.symbol).copied();
+        if known.is_some_and(|at| self.rows[at].entry.inputs.position() >= inputs.position()) {
+            return false;
+        }
+        self.newest = self.newest.max(inputs.open_time);
+        let entry = Entry::new(inputs);
+        let at = if let Some(at) = known {
+            let slot = &mut self.rows[at];
+            if slot.is_ranked && !self.columns_are_stale {
+                self.columns.remove(&slot.entry);
+            }
+            slot.entry = entry;
+            at
+        } else {
+            let at = self.rows.len();
+            self.index.insert(inputs.symbol, at);
+            self.rows.push(Slot { entry, is_ranked: false, is_changed: false, published: Published::Unknown });
+            at
+        };
+        let is_ranked = self.belongs(&self.rows[at].entry.inputs, options);
+        let slot = &mut self.rows[at];
+        slot.is_ranked = is_ranked;
+        if is_ranked && !self.columns_are_stale {
+            self.columns.insert(&slot.entry);
+        }
+        self.mark_changed(at);
+        true
+    }
+
+    /// Takes in reference data; `false` when nothing in it is new.
+    pub(crate) fn update_instrument(&mut self, instrument: Instrument) -> bool {
+        let symbol = instrument.symbol;
+        if self.instruments.get(&symbol) == Some(&instrument) {
+            return false;
+        }
+        self.instruments.insert(symbol, instrument);
+        if let Some(&at) = self.index.get(&symbol) {
+            self.mark_changed(at);
+        }
+        true
+    }
+
+    fn mark_changed(&mut self, at: usize) {
+        let slot = &mut self.rows[at];
+        if let Published::Row(_) = slot.published {
+            // With other inputs an equal standing no longer means an equal row.
+            slot.published = Published::Unknown;
+        }
+        if !slot.is_changed {
+            slot.is_changed = true;
+            self.changed.push(at);
+            self.columns_are_stale |= self.changed.len() > INCREMENTAL_ROWS_MAX;
+        }
+    }
+
+    /// Whether so much changed that a refresh is due at once.
+    pub(crate) fn is_in_burst(&self) -> bool {
+        self.columns_are_stale
+    }
+
+    /// Publishes the rows whose own inputs changed, against the others as they stand.
+    pub(crate) fn publish_changed(&mut self, timeframe: Timeframe, mut publish: impl FnMut(Change)) {
+        for at in std::mem::take(&mut self.changed) {
+            self.rows[at].is_changed = false;
+            if let Some(change) = self.settle(at, timeframe, always) {
+                publish(change);
+            }
+        }
+    }
+
+    /// Brings every row up to date: who belongs, where each stands, and what is published of it.
+    pub(crate) fn refresh(
+        &mut self,
+        refresh: Refresh,
+        timeframe: Timeframe,
+        options: &ScoringOptions,
+        mut publish: impl FnMut(Change),
+    ) {
+        let mut membership_changed = false;
+        for at in 0..self.rows.len() {
+            let belongs = self.belongs(&self.rows[at].entry.inputs, options);
+            membership_changed |= self.rows[at].is_ranked != belongs;
+            self.rows[at].is_ranked = belongs;
+        }
+        if membership_changed || self.columns_are_stale {
+            self.columns.rebuild(self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry));
+            self.columns_are_stale = false;
+        }
+        for at in std::mem::take(&mut self.changed) {
+            self.rows[at].is_changed = false;
+        }
+        for at in 0..self.rows.len() {
+            let is_due = |shown: &Shown, now: &Shown| match refresh {
+                Refresh::Exact => true,
+                Refresh::Coarse => {
+                    shown.band != now.band
+                        || shown.flags != now.flags
+                        || (shown.merit - now.merit).abs() >= options.min_delta
+                }
+            };
+            if let Some(change) = self.settle(at, timeframe, is_due) {
+                publish(change);
+            }
+        }
+    }
+
+    /// Scores a row and says what is new about it; `is_due` decides about a row that was published before.
+    fn settle(
+        &mut self,
+        at: usize,
+        timeframe: Timeframe,
+        is_due: impl FnOnce(&Shown, &Shown) -> bool,
+    ) -> Option<Change> {
+        let slot = &self.rows[at];
+        let symbol = slot.entry.inputs.symbol;
+        if !slot.is_ranked {
+            let is_new = slot.published != Published::Absent;
+            self.rows[at].published = Published::Absent;
+            return is_new.then_some(Change::Left(symbol));
+        }
+        let standing = self.columns.standing(&slot.entry);
+        if let Published::Row(shown) = &slot.published
+            && shown.standing.same_bits(&standing)
+        {
+            return None;
+        }
+        let instrument = self.instruments.get(&symbol);
+        let scored = score(&slot.entry, &standing, instrument);
+        let now = Shown { standing, merit: scored.merit.score, band: scored.merit.band, flags: scored.merit.flags };
+        if let Published::Row(shown) = &slot.published
+            && !is_due(shown, &now)
+        {
+            return None;
+        }
+        let row = result_row(timeframe, &slot.entry, &scored, instrument);
+        self.rows[at].published = Published::Row(now);
+        Some(Change::Row(Box::new(row)))
+    }
+
+    /// Enough history, and not left behind by the others.
+    fn belongs(&self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
+        let age_ns = self.newest.as_ns().saturating_sub(inputs.open_time.as_ns());
+        inputs.n_bars >= options.min_bars && u128::try_from(age_ns).is_ok_and(|age| age <= options.max_age.as_nanos())
+    }
+
+    pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = &RowInputs> {
+        let inputs = self.rows.iter().map(|slot| &slot.entry.inputs);
+        inputs.filter(move |inputs| Partition::of(inputs.symbol) == partition)
+    }
+
+    /// How many symbols have a row, ranked or not.
+    pub(crate) fn n_symbols(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn newest(&self) -> EventTime {
+        self.newest
+    }
+}
+
+fn always(_: &Shown, _: &Shown) -> bool {
+    true
+}
+
+fn score(entry: &Entry, standing: &Standing, instrument: Option<&Instrument>) -> Scored {
+    let market_cap = instrument
+        .and_then(|instrument| instrument.shares)
+        .filter(|&(_, known_on)| known_on <= entry.inputs.open_time)
+        .map(|(shares, _)| shares * entry.inputs.close);
+    cross_section::score(entry, standing, market_cap)
+}

@@ -1,0 +1,4 @@
+//! The harness of the workspace tests.
+
+pub mod folders;
+pub mod nats;
