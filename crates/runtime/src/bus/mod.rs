@@ -278,6 +278,19 @@ impl Consumer {
         }
     }
 
+    /// Ends the durable for good. A reader that only stops must not call this: without its durable, publishers no longer
+    /// wait for it.
+    ///
+    /// # Errors
+    /// When the server cannot be told; it forgets the durable by itself some time later.
+    pub async fn end(self) -> Result<(), BusError> {
+        match self.kind {
+            // Dropping it is all that a memory consumer needs.
+            ConsumerKind::Memory(_) => Ok(()),
+            ConsumerKind::Nats(consumer) => consumer.end().await,
+        }
+    }
+
     /// How often delivery was interrupted and resumed.
     pub fn disconnects(&self) -> u64 {
         match &self.kind {

@@ -63,7 +63,7 @@ pub async fn seed(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), Bus
         // The newest message of a stream is always the newest of its subject, so it is among those delivered.
         if delivery.sequence >= state.last_sequence {
             info!(n_results, "results restored");
-            return Ok(());
+            return consumer.end().await;
         }
     }
 }

@@ -98,6 +98,10 @@ impl NatsConsumer {
         Ok(consumer)
     }
 
+    pub(in crate::bus) async fn end(&self) -> Result<(), BusError> {
+        self.delete().await
+    }
+
     pub(in crate::bus) fn disconnects(&self) -> u64 {
         self.disconnects
     }
