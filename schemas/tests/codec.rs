@@ -1,5 +1,7 @@
 //! The codec over arbitrary messages and arbitrary bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use schemas::{
     Alert, AlertLevel, Bar, BarBatch, BarBatchBuilder, BarFlags, CodecError, EventTime, FeatureBatch, Header,
@@ -48,7 +50,9 @@ fn bars() -> impl Strategy<Value = BarBatch> {
     (symbol(), prop::collection::vec(bar(), 0..20)).prop_flat_map(|(symbol, bars)| {
         header(Partition::of(symbol)).prop_map(move |header| {
             let mut builder = BarBatchBuilder::new(Partition::of(symbol));
-            bars.iter().for_each(|&bar| builder.push(symbol, bar));
+            for &bar in &bars {
+                builder.push(symbol, bar);
+            }
             builder.finish(header)
         })
     })
@@ -180,6 +184,18 @@ fn a_message_that_is_too_large_is_refused_before_it_is_read() {
     assert!(matches!(error, CodecError::TooLarge { n_bytes } if n_bytes == 10 << 20 && n_bytes > PAYLOAD_BYTES_MAX));
 }
 
+/// A later version need not have any of our columns.
+#[derive(serde::Serialize)]
+struct Later {
+    header: LaterHeader,
+    everything: Vec<u8>,
+}
+
+#[derive(serde::Serialize)]
+struct LaterHeader {
+    schema: u16,
+}
+
 #[test]
 fn an_unknown_version_is_named_even_when_its_shape_is_unknown() {
     let check = |change: &dyn Fn(&mut schemas::BarBatchV1)| {
@@ -190,16 +206,6 @@ fn an_unknown_version_is_named_even_when_its_shape_is_unknown() {
     let error = check(&|wire| wire.header.schema = 2);
     assert_eq!(error.to_string(), "message schema version 2 is unknown, this build reads 1");
 
-    // A later version need not have any of our columns.
-    #[derive(serde::Serialize)]
-    struct Later {
-        header: LaterHeader,
-        everything: Vec<u8>,
-    }
-    #[derive(serde::Serialize)]
-    struct LaterHeader {
-        schema: u16,
-    }
     let payload = rmp_serde::to_vec_named(&Later { header: LaterHeader { schema: 7 }, everything: vec![1] }).unwrap();
     let error = BarBatch::decode(&payload).unwrap_err();
     assert!(matches!(error, CodecError::UnknownSchema { found: 7 }), "{error}");

@@ -1,5 +1,7 @@
 //! The reader and the replay on whatever daily bars the data folder holds, against the file as polars reads it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;

@@ -1,3 +1,6 @@
+//! All plumbing of the pipeline: the bus, the run loop, state, configuration, telemetry, shutdown. Stages stay pure
+//! because everything that waits, reads, writes or retries is in here.
+
 pub mod admin;
 pub mod bus;
 pub mod clock;

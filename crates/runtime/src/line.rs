@@ -388,9 +388,7 @@ where
                 fresh.clear();
             }
         }
-        outputs.extend(
-            fresh.into_iter().map(|output| Tagged { output, input_sequence: Some(delivery.sequence) }),
-        );
+        outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: Some(delivery.sequence) }));
         applied.err()
     }
 
@@ -422,13 +420,16 @@ where
     async fn bury(&mut self, delivery: &Delivery, rejected: &Rejected) -> Result<(), LineError> {
         let service = self.line.service;
         error!(
-            service, subject = delivery.subject, sequence = delivery.sequence, reason = rejected.reason,
-            detail = rejected.detail, "message rejected"
+            service,
+            subject = delivery.subject,
+            sequence = delivery.sequence,
+            reason = rejected.reason,
+            detail = rejected.detail,
+            "message rejected"
         );
         self.surroundings.metrics.add_rejected(rejected.reason, 1);
         let sequence = delivery.sequence.to_string();
-        let detail: String =
-            rejected.detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
+        let detail: String = rejected.detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
         let headers = [
             ("Technic-Reason", rejected.reason),
             ("Technic-Detail", detail.as_str()),

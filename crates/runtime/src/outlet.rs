@@ -162,7 +162,9 @@ macro_rules! outgoing_batch {
 
 outgoing_batch!(BarBatch, BatchKind::Bar, BarBatch::header, BarBatch::len);
 outgoing_batch!(FeatureBatch, BatchKind::Feature, FeatureBatch::header, |batch: &FeatureBatch| batch.bars().len());
-outgoing_batch!(PredictionBatch, BatchKind::Prediction, PredictionBatch::header, |batch: &PredictionBatch| batch.rows().len());
+outgoing_batch!(PredictionBatch, BatchKind::Prediction, PredictionBatch::header, |batch: &PredictionBatch| batch
+    .rows()
+    .len());
 outgoing_batch!(ScoreBatch, BatchKind::Score, score_header, |batch: &ScoreBatch| batch.rows.len());
 
 fn score_header(batch: &ScoreBatch) -> &Header {

@@ -180,10 +180,7 @@ mod tests {
         assert_eq!(store.load(partition, 5).unwrap(), None);
         store.save(partition, 5, 41, b"one").unwrap();
         store.save(partition, 5, 42, b"two").unwrap();
-        assert_eq!(
-            store.load(partition, 5).unwrap(),
-            Some(Ok(StoredState { sequence: 42, bytes: b"two".to_vec() }))
-        );
+        assert_eq!(store.load(partition, 5).unwrap(), Some(Ok(StoredState { sequence: 42, bytes: b"two".to_vec() })));
         let second = StateStore::open(folder.path(), &Namespace::Live, "indicator", Timeframe::D1);
         assert!(matches!(second, Err(StateError::Held { .. })), "{second:?}");
     }
@@ -202,7 +199,7 @@ mod tests {
         };
         check(|_| (), 6, SnapshotRefused::Layout { found: 5, expected: 6 });
         check(|bytes| bytes.truncate(20), 5, SnapshotRefused::NotASnapshot);
-        check(|bytes| bytes.clear(), 5, SnapshotRefused::NotASnapshot);
+        check(Vec::clear, 5, SnapshotRefused::NotASnapshot);
         check(|bytes| bytes[0] = b'X', 5, SnapshotRefused::NotASnapshot);
         check(|bytes| bytes[8] = 9, 5, SnapshotRefused::Version { found: 9 });
         check(|bytes| *bytes.last_mut().unwrap() ^= 1, 5, SnapshotRefused::Checksum);

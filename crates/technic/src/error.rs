@@ -24,7 +24,7 @@ pub fn exit_code(error: &anyhow::Error) -> i32 {
     };
     if error.chain().any(is_usage) {
         EXIT_USAGE
-    } else if error.chain().any(|cause| cause.is::<IngestError>()) {
+    } else if error.chain().any(<dyn std::error::Error>::is::<IngestError>) {
         EXIT_BAD_DATA
     } else {
         EXIT_FAILURE

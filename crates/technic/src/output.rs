@@ -99,7 +99,7 @@ pub(crate) fn csv(scan: &Scan, path: Option<&Path>) -> anyhow::Result<()> {
 
 pub(crate) fn parquet(scan: &Scan, path: Option<&Path>) -> anyhow::Result<()> {
     let path = path.context("parquet goes to a file")?;
-    let column = |(name, value): &(&'static str, fn(&ResultRow) -> Value)| {
+    let column = |(name, value): &FlatColumn| {
         let values: Vec<Value> = scan.results.iter().map(value).collect();
         let is_text = scan.results.first().is_none_or(|row| matches!(value(row), Value::Text(_)));
         let series = if is_text {
@@ -139,8 +139,11 @@ impl Value {
     }
 }
 
+/// Its name and how a row gives it.
+type FlatColumn = (&'static str, fn(&ResultRow) -> Value);
+
 /// The flat columns, in order. The breakdown is in the JSON only.
-const COLUMNS: [(&str, fn(&ResultRow) -> Value); 22] = [
+const COLUMNS: [FlatColumn; 22] = [
     ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
     ("as_of", |row| Value::Text(Some(row.as_of.clone()))),
     ("close", |row| Value::Number(Some(row.close))),

@@ -122,7 +122,9 @@ fn feature_batches(timeframe: Timeframe, plan: &Plan, latest: &[Latest]) -> Vec<
     for (partition, rows) in Partition::all().zip(by_partition) {
         for (seq, rows) in (1..).zip(rows.chunks(schemas::ROWS_MAX)) {
             let mut builder = BarBatchBuilder::new(partition);
-            rows.iter().for_each(|&&(symbol, bar, _)| builder.push(symbol, bar));
+            for &&(symbol, bar, _) in rows {
+                builder.push(symbol, bar);
+            }
             let bars = builder.finish(Header {
                 timeframe,
                 partition,

@@ -30,6 +30,9 @@ pub use results::ResultsStage;
 pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
 
 /// The text by which clients know a run of the publisher: base 36, so that it is short.
+///
+/// # Panics
+/// Never: a remainder of 36 is a digit of base 36.
 pub fn epoch_text(mut epoch: u64) -> String {
     let mut digits = Vec::new();
     while epoch > 0 || digits.is_empty() {

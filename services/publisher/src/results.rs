@@ -72,7 +72,9 @@ impl Restore for ResultsStage {
     fn restore(&mut self, _: Partition, bytes: &[u8]) -> Result<(), Rejected> {
         let waiting: Vec<ResultV1> =
             serde_json::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        waiting.into_iter().for_each(|result| self.put(result));
+        for result in waiting {
+            self.put(result);
+        }
         Ok(())
     }
 }

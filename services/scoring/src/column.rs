@@ -65,10 +65,14 @@ mod tests {
         ) {
             let values: Vec<f64> = values.iter().map(|&value| f64::from(value) / 2.0).collect();
             let mut incremental = SortedColumn::default();
-            values.iter().for_each(|&value| incremental.insert(value));
+            for &value in &values {
+                incremental.insert(value);
+            }
             let (dropped, kept): (Vec<_>, Vec<_>) =
                 values.iter().enumerate().partition(|(index, _)| index % drop_every == 0);
-            dropped.iter().for_each(|(_, value)| incremental.remove(**value));
+            for (_, value) in dropped {
+                incremental.remove(*value);
+            }
             let kept: Vec<f64> = kept.into_iter().map(|(_, &value)| value).collect();
             let mut rebuilt = SortedColumn::default();
             rebuilt.rebuild(kept.iter().copied());

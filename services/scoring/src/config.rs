@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct ScoringOptions {
     /// Bars a symbol needs before it is ranked.
     pub min_bars: u32,
-    /// A symbol whose newest bar is older than this, seen from the newest bar of all, leaves the table.
+    /// A symbol whose newest bar is older than this, seen from what all partitions have reached, leaves the table.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
     /// During a burst, a row whose own inputs did not change is published when its MERIT moves by this much.

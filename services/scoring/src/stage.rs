@@ -107,6 +107,7 @@ impl ScoringStage {
         }
         if let Some(watermark) = header.watermark {
             self.watermarks.observe(header.partition, watermark);
+            self.table.set_watermark(self.watermarks.min());
         }
         let line = &mut self.lines[header.partition.index()];
         line.ingest_time = line.ingest_time.max(header.ingest_time);
@@ -236,6 +237,7 @@ impl Restore for ScoringStage {
         }
         if let Some(watermark) = snapshot.watermark {
             self.watermarks.observe(partition, watermark);
+            self.table.set_watermark(self.watermarks.min());
         }
         self.lines[partition.index()].source = snapshot.source;
         self.models = snapshot.models;

@@ -28,6 +28,8 @@ pub(crate) struct Table {
     changed: Vec<usize>,
     /// Newest open time of all rows.
     newest: EventTime,
+    /// What all partitions have reached; `None` while one of them has said nothing.
+    watermark: Option<EventTime>,
 }
 
 #[derive(Debug)]
@@ -217,10 +219,16 @@ impl Table {
         Some(Change::Row(Box::new(row)))
     }
 
-    /// Enough history, and not left behind by the others.
+    /// Enough history, and not left behind by the others. What counts is how far all partitions are: one that is merely
+    /// behind in a burst must not lose its rows.
     fn belongs(&self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
-        let age_ns = self.newest.as_ns().saturating_sub(inputs.open_time.as_ns());
-        inputs.n_bars >= options.min_bars && u128::try_from(age_ns).is_ok_and(|age| age <= options.max_age.as_nanos())
+        let now = self.watermark.unwrap_or(self.newest);
+        let age_ns = now.as_ns().saturating_sub(inputs.open_time.as_ns()).max(0);
+        inputs.n_bars >= options.min_bars && u128::from(age_ns.unsigned_abs()) <= options.max_age.as_nanos()
+    }
+
+    pub(crate) fn set_watermark(&mut self, watermark: Option<EventTime>) {
+        self.watermark = watermark;
     }
 
     pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = &RowInputs> {
