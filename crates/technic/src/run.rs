@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
 use indicator::IndicatorStage;
@@ -35,6 +35,37 @@ const TIMEFRAME: Timeframe = Timeframe::D1;
 
 type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 
+/// The ports of a process, taken before anything starts.
+#[derive(Debug)]
+pub struct Ports {
+    admin: TcpListener,
+    /// Taken when the publisher is among the services.
+    publisher: Option<TcpListener>,
+}
+
+impl Ports {
+    /// # Errors
+    /// When one is taken already, or its address is not this machine's.
+    pub async fn take(config: &Config, services: &BTreeSet<ServiceName>) -> anyhow::Result<Self> {
+        let admin = admin::bind(&config.admin_listen()).await?;
+        let publisher = if services.contains(&ServiceName::Publisher) {
+            Some(
+                TcpListener::bind(&config.publisher.listen)
+                    .await
+                    .with_context(|| format!("cannot listen on publisher.listen = `{}`", config.publisher.listen))?,
+            )
+        } else {
+            None
+        };
+        Ok(Self { admin, publisher })
+    }
+
+    /// Where the publisher answers, if it is among the services.
+    pub fn publisher(&self) -> Option<SocketAddr> {
+        self.publisher.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+}
+
 /// Runs services until a signal, or until one of them ends unasked: a half-alive process helps nobody.
 pub(crate) async fn run(
     loaded: Loaded<Config>,
@@ -42,8 +73,6 @@ pub(crate) async fn run(
     on_signal: fn() -> Shutdown,
 ) -> anyhow::Result<()> {
     let shutdown = on_signal();
-    let config_masked: Arc<str> = loaded.masked.into();
-    let config = loaded.config;
     let names: BTreeSet<ServiceName> = if names.is_empty() {
         [
             ServiceName::Ingest,
@@ -56,60 +85,55 @@ pub(crate) async fn run(
     } else {
         names.iter().copied().collect()
     };
-    // What can be wrong before anything starts: the ports are taken first.
-    let admin_listener = admin::bind(&config.admin_listen()).await?;
-    let listener = if names.contains(&ServiceName::Publisher) {
-        Some(
-            TcpListener::bind(&config.publisher.listen)
-                .await
-                .with_context(|| format!("cannot listen on publisher.listen = `{}`", config.publisher.listen))?,
-        )
-    } else {
-        None
-    };
-
-    let bus = Bus::connect(&config.bus_options("technic".to_owned())).await.context("cannot reach the bus")?;
-    let result = on_bus(&config, config_masked, &names, &bus, (admin_listener, listener), &shutdown).await;
+    let ports = Ports::take(&loaded.config, &names).await?;
+    let bus = Bus::connect(&loaded.config.bus_options("technic".to_owned())).await.context("cannot reach the bus")?;
+    if let Some(address) = ports.publisher() {
+        announce(&loaded.config, address)?;
+    }
+    let result = run_on_bus(loaded, &names, ports, &bus, &shutdown).await;
     bus.close().await;
     result
 }
 
-async fn on_bus(
-    config: &Config,
-    config_masked: Arc<str>,
-    names: &BTreeSet<ServiceName>,
+/// Runs services on a bus that others use, too, until `shutdown` or until one of them ends unasked.
+///
+/// # Errors
+/// When a service cannot start or fails; the others are stopped then.
+pub async fn run_on_bus(
+    loaded: Loaded<Config>,
+    services: &BTreeSet<ServiceName>,
+    ports: Ports,
     bus: &Bus,
-    (admin_listener, listener): (TcpListener, Option<TcpListener>),
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
+    let config = &loaded.config;
     let namespace = config.namespace();
     streams::ensure(bus, &namespace).await.context("cannot prepare the streams")?;
     let metrics = Metrics::new();
     let health = Health::new();
+    let config_masked = loaded.masked.into();
     let admin_state = AdminState { health: health.clone(), metrics: metrics.clone(), config_masked };
-    let admin_address = admin_listener.local_addr().context("the admin port has no address")?;
+    let admin_address = ports.admin.local_addr().context("the admin port has no address")?;
     let composition = Composition { config, bus, namespace, metrics, health, shutdown };
 
-    let mut services = Services::new();
+    let mut running = Services::new();
     let (routes, until) = (admin::routes(admin_state.clone()), shutdown.clone());
-    services.spawn(async move { ("admin", admin::serve(admin_listener, routes, until).await.map_err(Into::into)) });
-    for &name in names {
-        match name {
-            ServiceName::Ingest => composition.ingest(&mut services).await?,
-            ServiceName::Indicator => composition.indicator(&mut services)?,
-            ServiceName::Inference => composition.inference(&mut services)?,
-            ServiceName::Scoring => composition.scoring(&mut services)?,
-            ServiceName::Publisher => {
-                let listener = listener.as_ref().context("the publisher has a port")?;
-                announce(config, listener)?;
-            }
+    running.spawn(async move { ("admin", admin::serve(ports.admin, routes, until).await.map_err(Into::into)) });
+    for service in services {
+        match service {
+            ServiceName::Ingest => composition.ingest(&mut running).await?,
+            ServiceName::Indicator => composition.indicator(&mut running)?,
+            ServiceName::Inference => composition.inference(&mut running)?,
+            ServiceName::Scoring => composition.scoring(&mut running)?,
+            // Last, below: it takes the port.
+            ServiceName::Publisher => {}
         }
     }
-    if let Some(listener) = listener {
-        composition.publisher(&mut services, listener, admin_state)?;
+    if let Some(listener) = ports.publisher {
+        composition.publisher(&mut running, listener, admin_state)?;
     }
     info!(%admin_address, bus = %config.bus_options(String::new()).kind, "running");
-    supervise(services, shutdown, config.shutdown.deadline).await
+    supervise(running, shutdown, config.shutdown.deadline).await
 }
 
 /// Waits for the first service that ends, stops the others, and waits for them in turn.
@@ -144,8 +168,7 @@ async fn supervise(mut services: Services, shutdown: &Shutdown, deadline: std::t
 }
 
 /// Tells on stdout where the results are, and what kind of data they stand on.
-fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
-    let address = listener.local_addr().context("the publisher's port has no address")?;
+fn announce(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     let data = match config.source() {
         Source::Synthetic(options) => format!("SYNTHETIC market of {} symbols, not real data", options.n_symbols),
         Source::Replay { dir, .. } => format!("REPLAY of `{}`", dir.display()),

@@ -11,6 +11,13 @@ use crate::table::{Change, Refresh, Table};
 /// Rows in one message: some 150 KB, well below the limit of a payload.
 const ROWS_PER_BATCH: usize = 128;
 
+/// A burst is a change of at least this share of the rows.
+const BURST_SHARE: f64 = 0.1;
+
+/// Refresh periods without news after which the table is at rest, although little changed and no watermark moved: a
+/// trickle of lone bars must not publish the whole universe every time it pauses.
+const QUIET_PERIODS: u32 = 8;
+
 /// Version of the snapshot bytes; part of the layout that names them.
 const SNAPSHOT_VERSION: u64 = 1;
 
@@ -32,8 +39,14 @@ pub struct ScoringStage {
     watermarks: Watermarks,
     lines: Vec<Line>,
     models: Vec<ModelRef>,
-    /// Batches that arrived since the last refresh.
+    /// Something arrived since the last refresh.
     has_news: bool,
+    /// Refresh periods since something arrived.
+    n_quiet_periods: u32,
+    /// Rows that arrived since the table was last at rest.
+    n_rows_unsettled: usize,
+    /// What all partitions had reached when the table was last at rest.
+    settled_watermark: Option<EventTime>,
     /// The published table may differ from a full recompute.
     is_unsettled: bool,
 }
@@ -70,6 +83,9 @@ impl ScoringStage {
             lines: vec![Line::default(); usize::from(N_PARTITIONS)],
             models: Vec::new(),
             has_news: false,
+            n_quiet_periods: 0,
+            n_rows_unsettled: 0,
+            settled_watermark: None,
             is_unsettled: false,
         })
     }
@@ -100,7 +116,7 @@ impl ScoringStage {
         }
         for (row, (&bar, &predictions)) in features.bars().rows().iter().zip(batch.rows()).enumerate() {
             let inputs = RowInputs::new(&self.columns, features, row, bar, predictions);
-            self.table.update(inputs, &self.setup.options);
+            self.n_rows_unsettled += usize::from(self.table.update(inputs, &self.setup.options));
         }
         if self.models != batch.models() {
             self.models = batch.models().to_vec();
@@ -130,9 +146,18 @@ impl ScoringStage {
                 }
             }
             self.is_unsettled = false;
+            self.n_rows_unsettled = 0;
+            self.settled_watermark = self.watermarks.min();
         }
         self.has_news = false;
         self.send(outbox, out);
+    }
+
+    /// Whether the end of something has come: of a burst, of a session, or of a trickle.
+    fn is_at_rest(&self) -> bool {
+        self.n_rows_unsettled as f64 >= BURST_SHARE * self.table.n_symbols() as f64
+            || self.watermarks.min() > self.settled_watermark
+            || self.n_quiet_periods >= QUIET_PERIODS
     }
 
     fn send(&mut self, outbox: Outbox, out: &mut Vec<ScoreBatch>) {
@@ -201,8 +226,15 @@ impl Stage for ScoringStage {
     }
 
     fn on_refresh(&mut self, out: &mut Vec<ScoreBatch>) {
-        let refresh = if self.has_news { Refresh::Coarse } else { Refresh::Exact };
-        self.refresh(refresh, out);
+        if self.has_news {
+            self.n_quiet_periods = 0;
+            self.refresh(Refresh::Coarse, out);
+        } else {
+            self.n_quiet_periods += 1;
+            if self.is_at_rest() {
+                self.refresh(Refresh::Exact, out);
+            }
+        }
     }
 
     fn needs_refresh(&self) -> bool {
@@ -241,6 +273,7 @@ impl Restore for ScoringStage {
         }
         self.lines[partition.index()].source = snapshot.source;
         self.models = snapshot.models;
+        self.has_news = true;
         self.is_unsettled = true;
         Ok(())
     }
