@@ -10,7 +10,7 @@ pub trait Stage {
     type Output;
 
     /// Applies one message and appends what follows from it to `out`. A message that was applied before changes
-    /// nothing and gives nothing.
+    /// nothing, and what follows from it has no rows.
     ///
     /// # Errors
     /// When the message cannot be applied. The stage is then unchanged.

@@ -237,6 +237,8 @@ where
         let bus_error = |source| LineError::Bus { service, source };
         let bus = self.surroundings.bus.clone();
         let input = PipelineStream::Batches(self.line.input).name(&self.line.namespace);
+        // What was ever given out: the messages themselves may have expired, as they do overnight.
+        let newest = bus.stream_state(&input).await.map_err(bus_error)?.last_sequence;
         let mut n_restored = 0_usize;
         for partition in Partition::all() {
             let progress = &mut self.progress[partition.index()];
@@ -251,7 +253,7 @@ where
                     header.and_then(|(_, value)| value.parse().ok())
                 });
                 // A higher sequence than the input has speaks of an input stream that is gone.
-                progress.published = sequence.filter(|&sequence| sequence <= progress.target).unwrap_or(0);
+                progress.published = sequence.filter(|&sequence| sequence <= newest).unwrap_or(0);
             }
             if let Some(store) = &self.line.store {
                 match store.load(partition, self.stage.layout()) {
@@ -260,9 +262,9 @@ where
                     Ok(Some(Err(refused))) => {
                         warn!(service, %partition, %refused, "snapshot not used, the input is replayed instead");
                     }
-                    Ok(Some(Ok(stored))) if stored.sequence > progress.target => {
+                    Ok(Some(Ok(stored))) if stored.sequence > newest => {
                         warn!(
-                            service, %partition, snapshot = stored.sequence, input = progress.target,
+                            service, %partition, snapshot = stored.sequence, input = newest,
                             "snapshot not used, it is ahead of the input: the stream was made anew"
                         );
                     }
