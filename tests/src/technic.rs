@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use polars::prelude::{
-    ChunkCompareEq as _, Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _,
+    ChunkCompareIneq as _, Column, DataFrame, DataType, NamedFrom as _, ParquetReader, ParquetWriter, SerReader as _,
     Series,
 };
 use runtime::bus::{Bus, BusKind, BusOptions};
@@ -390,7 +390,6 @@ impl Expected {
 pub struct Fleet {
     url: String,
     source: String,
-    settings: Vec<(String, String)>,
     state: TempDir,
     processes: BTreeMap<&'static str, Process>,
     publisher: Option<SocketAddr>,
@@ -403,7 +402,6 @@ impl Fleet {
         let mut fleet = Self {
             url: url.to_owned(),
             source: format!("replay:{}", data.display()),
-            settings: Vec::new(),
             state: tempfile::tempdir().expect("there is room for state"),
             processes: BTreeMap::new(),
             publisher: None,
@@ -413,8 +411,7 @@ impl Fleet {
     }
 
     fn launch(&self, service: &str) -> Launch {
-        let launch = Launch::of(&[service], self.state.path()).flag("--source", &self.source).flag("--bus", &self.url);
-        self.settings.iter().fold(launch, |launch, (key, value)| launch.set(key, value))
+        Launch::of(&[service], self.state.path()).flag("--source", &self.source).flag("--bus", &self.url)
     }
 
     /// Starts what does not run, and returns what had ended by itself.

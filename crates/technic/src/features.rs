@@ -32,6 +32,9 @@ pub(crate) fn features(args: &FeaturesArgs) -> anyhow::Result<()> {
         eprintln!("technic: {} rows of `{}` rejected", bars.rejections.total(), path.display());
         bars.rejections.samples.iter().for_each(|fault| eprintln!("technic: rejected {fault}"));
     }
+    if bars.is_close_only() {
+        eprintln!("technic: `{}` has no open, high and low; the columns that need them are null", path.display());
+    }
     let plan = indicator::plan();
     let progress = Progress::bar(bars.symbols.len(), "symbols");
     let context = || format!("cannot write `{}`", args.output.display());

@@ -32,6 +32,8 @@ pub(crate) struct Scan {
     pub(crate) results: Vec<ResultRow>,
     pub(crate) models: Vec<ModelRef>,
     pub(crate) rejections: Rejections,
+    /// The bars have no open, high and low.
+    pub(crate) is_close_only: bool,
     /// Files that the folder lacks; what they would tell is missing in the results.
     pub(crate) missing_files: Vec<&'static str>,
     /// How long each stage took, in order.
@@ -85,6 +87,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
         n_symbols: bars.symbols.len(),
         results,
         models,
+        is_close_only: bars.is_close_only(),
         rejections: bars.rejections,
         missing_files,
         elapsed: watch.elapsed(),

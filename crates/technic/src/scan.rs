@@ -65,6 +65,9 @@ fn report(scan: &Scan) {
     for file in &scan.missing_files {
         eprintln!("technic: the folder has no `{file}`; what it would tell is missing in the results");
     }
+    if scan.is_close_only {
+        eprintln!("technic: the bars have no open, high and low; what needs them is missing in the results");
+    }
     for fault in &scan.rejections.samples {
         eprintln!("technic: rejected {fault}");
     }

@@ -23,8 +23,10 @@ impl BarFlags {
     pub const GAP_BEFORE: Self = Self(1 << 4);
     /// Another instrument, or one without comparable history, starts here: nothing earlier may be used with it.
     pub const SEGMENT_START: Self = Self(1 << 5);
+    /// The source has closes and volumes only: open, high and low are missing, and so is what needs them.
+    pub const CLOSE_ONLY: Self = Self(1 << 6);
 
-    const KNOWN: u8 = (1 << 6) - 1;
+    const KNOWN: u8 = (1 << 7) - 1;
 
     pub const fn empty() -> Self {
         Self(0)
@@ -58,12 +60,15 @@ impl fmt::Debug for BarFlags {
             (Self::REPLAYED, "replayed"),
             (Self::GAP_BEFORE, "gap_before"),
             (Self::SEGMENT_START, "segment_start"),
+            (Self::CLOSE_ONLY, "close_only"),
         ];
         f.debug_set().entries(names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name)).finish()
     }
 }
 
 /// One bar of one symbol, checked: finite, positive prices, `low ≤ open, close ≤ high`, `volume ≥ 0`.
+///
+/// A bar with [`BarFlags::CLOSE_ONLY`] has NaN for open, high and low: whatever is computed from them is missing, too.
 ///
 /// # Units
 /// Prices in the currency of the listing, comparable with the newest bar of the segment; volume in shares on the same
@@ -89,6 +94,8 @@ pub enum BarFault {
     NotFinite { field: &'static str },
     #[error("{field} {value} is not above zero")]
     NotPositive { field: &'static str, value: f64 },
+    #[error("{field} {value} is given on a bar that says it has a close only")]
+    NotCloseOnly { field: &'static str, value: f64 },
     #[error("volume {value} is negative")]
     NegativeVolume { value: f64 },
     #[error("high {high} is below low {low}")]
@@ -103,6 +110,7 @@ impl BarFault {
         match self {
             Self::NotFinite { .. } => "not_finite",
             Self::NotPositive { .. } => "not_positive",
+            Self::NotCloseOnly { .. } => "not_close_only",
             Self::NegativeVolume { .. } => "negative_volume",
             Self::HighBelowLow { .. } => "high_below_low",
             Self::OutsideRange { .. } => "outside_range",
@@ -114,7 +122,20 @@ impl Bar {
     /// # Errors
     /// When a number is not finite, a price is not positive, the range is inverted or left, or volume is negative.
     pub fn check(self) -> Result<Self, BarFault> {
-        let prices = [("open", self.open), ("high", self.high), ("low", self.low), ("close", self.close)];
+        if self.flags.contains(BarFlags::CLOSE_ONLY) {
+            for (field, value) in [("open", self.open), ("high", self.high), ("low", self.low)] {
+                if !value.is_nan() {
+                    return Err(BarFault::NotCloseOnly { field, value });
+                }
+            }
+            let flat = Self { open: self.close, high: self.close, low: self.close, ..self };
+            return flat.check_prices().map(|()| self);
+        }
+        self.check_prices().map(|()| self)
+    }
+
+    fn check_prices(&self) -> Result<(), BarFault> {
+        let prices = [("close", self.close), ("open", self.open), ("high", self.high), ("low", self.low)];
         for (field, value) in prices.into_iter().chain([("volume", self.volume)]) {
             if !value.is_finite() {
                 return Err(BarFault::NotFinite { field });
@@ -137,7 +158,7 @@ impl Bar {
                 return Err(BarFault::OutsideRange { field, value, low, high });
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     pub fn is_final(&self) -> bool {
@@ -163,7 +184,8 @@ pub struct BarBatchV1 {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trades: Option<I64Column>,
     pub revision: I64Column,
-    /// Bit 0 final, 1 backfill, 2 synthetic, 3 replayed, 4 gap before, 5 segment start.
+    /// Bit 0 final, 1 backfill, 2 synthetic, 3 replayed, 4 gap before, 5 segment start, 6 close only (open, high and
+    /// low are NaN).
     pub flags: I64Column,
 }
 
@@ -340,5 +362,20 @@ mod tests {
         check(|bar| bar.high = 8.0, Some("high_below_low"));
         check(|bar| bar.close = 12.5, Some("outside_range"));
         check(|bar| bar.open = 8.5, Some("outside_range"));
+        let close_only = |bar: &mut Bar| {
+            bar.flags = bar.flags.with(BarFlags::CLOSE_ONLY);
+            (bar.open, bar.high, bar.low) = (f64::NAN, f64::NAN, f64::NAN);
+        };
+        check(close_only, None);
+        check(|bar| bar.flags = BarFlags::CLOSE_ONLY, Some("not_close_only"));
+        let check_close_only = |close: f64, volume: f64, expected: Option<&str>| {
+            let mut bar = good;
+            close_only(&mut bar);
+            (bar.close, bar.volume) = (close, volume);
+            assert_eq!(bar.check().err().map(|fault| fault.reason()), expected, "{bar:?}");
+        };
+        check_close_only(f64::NAN, 1.0, Some("not_finite"));
+        check_close_only(-1.0, 1.0, Some("not_positive"));
+        check_close_only(1.0, -1.0, Some("negative_volume"));
     }
 }

@@ -44,7 +44,7 @@ pub struct DailyBars {
     pub low: Vec<f64>,
     pub close: Vec<f64>,
     pub volume: Vec<f64>,
-    /// `FINAL`, `REPLAYED`; `SEGMENT_START` on the first row of a segment; `GAP_BEFORE` where the file has a session
+    /// `FINAL`, `REPLAYED`; `CLOSE_ONLY` when the file has no open, high and low; `SEGMENT_START` on the first row of a segment; `GAP_BEFORE` where the file has a session
     /// between the row and the one before.
     pub flags: Vec<BarFlags>,
     /// Every session with a bar, ascending.
@@ -59,6 +59,11 @@ pub struct DailyBars {
 impl DailyBars {
     pub fn n_bars(&self) -> usize {
         self.open_time.len()
+    }
+
+    /// Whether the source has no open, high and low.
+    pub fn is_close_only(&self) -> bool {
+        self.flags.first().is_some_and(|flags| flags.contains(BarFlags::CLOSE_ONLY))
     }
 
     pub fn bar(&self, row: usize) -> Bar {
@@ -78,22 +83,31 @@ impl DailyBars {
 const COLUMNS: [Wanted; 9] = [
     Wanted::required("symbol", Kind::Text),
     Wanted::required("date", Kind::Date),
-    Wanted::required("open", Kind::Number),
-    Wanted::required("high", Kind::Number),
-    Wanted::required("low", Kind::Number),
+    Wanted::optional("open", Kind::Number),
+    Wanted::optional("high", Kind::Number),
+    Wanted::optional("low", Kind::Number),
     Wanted::required("close", Kind::Number),
     Wanted::required("volume", Kind::Number),
     Wanted::optional("split_factor", Kind::Number),
     Wanted::optional("seg", Kind::Number),
 ];
 
+/// Present together or not at all; then the bars have closes only.
+const RANGE_COLUMNS: [&str; 3] = ["open", "high", "low"];
+
 /// Reads daily bars. Rows that are bad in themselves are refused one by one and never stop the rest; a file whose
 /// symbols are not in order is sorted first.
 ///
 /// # Errors
-/// When the file is no Parquet, holds no rows, or a column is missing or of another kind.
+/// When the file is no Parquet, holds no rows, or a column is missing or of another kind. A file without open, high
+/// and low is none of these: its bars are [`BarFlags::CLOSE_ONLY`].
 pub fn read_daily(path: &Path, options: &ReadOptions) -> Result<DailyBars, IngestError> {
     let source = Source::open(path, &COLUMNS)?;
+    if let Some(column) = RANGE_COLUMNS.into_iter().find(|column| !source.has(column))
+        && RANGE_COLUMNS.into_iter().any(|column| source.has(column))
+    {
+        return Err(IngestError::MissingColumn { file: path.to_owned(), column, expected: Kind::Number.expected() });
+    }
     if let Some(bars) = groups::collect_file(&source, options)? {
         return Ok(bars);
     }

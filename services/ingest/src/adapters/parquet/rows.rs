@@ -26,14 +26,16 @@ impl Context<'_> {
     pub(super) fn collect(&self, runs: &[Range<usize>], rows: Range<usize>, out: Slices<'_>) -> Part {
         let numbers = |name| self.table.numbers(name).map(|column| plain(column, &rows));
         let required = |name| numbers(name).expect("a required column");
-        let (open, high, low, close) = (required("open"), required("high"), required("low"), required("close"));
+        let (open, high, low, close) = (numbers("open"), numbers("high"), numbers("low"), required("close"));
         let (volume, split_factor, seg) = (required("volume"), numbers("split_factor"), numbers("seg"));
         let days = plain(self.table.days("date").expect("a required column"), &rows);
         let input = Input {
             days: slice(&days),
-            open: slice(&open),
-            high: slice(&high),
-            low: slice(&low),
+            range: open.as_deref().zip(high.as_deref()).zip(low.as_deref()).map(|((open, high), low)| Ranges {
+                open: slice(open),
+                high: slice(high),
+                low: slice(low),
+            }),
             close: slice(&close),
             volume: slice(&volume),
             split_factor: split_factor.as_deref().map(slice),
@@ -69,13 +71,18 @@ fn slice<T: PolarsNumericType>(column: &ChunkedArray<T>) -> &[T::Native] {
 /// The columns of a task, as read.
 struct Input<'a> {
     days: &'a [i32],
-    open: &'a [f64],
-    high: &'a [f64],
-    low: &'a [f64],
+    /// `None`: the file has closes only.
+    range: Option<Ranges<'a>>,
     close: &'a [f64],
     volume: &'a [f64],
     split_factor: Option<&'a [f64]>,
     seg: Option<&'a [f64]>,
+}
+
+struct Ranges<'a> {
+    open: &'a [f64],
+    high: &'a [f64],
+    low: &'a [f64],
 }
 
 /// A row that is good in itself; its prices wait for the basis of its segment.
@@ -168,16 +175,13 @@ impl Task<'_, '_> {
     #[inline]
     fn raw(&self, row: usize) -> Bar {
         let input = &self.input;
-        Bar {
-            open_time: EventTime::from_days(input.days[row]),
-            open: input.open[row],
-            high: input.high[row],
-            low: input.low[row],
-            close: input.close[row],
-            volume: input.volume[row],
-            revision: 0,
-            flags: BarFlags::FINAL.with(BarFlags::REPLAYED),
-        }
+        let flags = BarFlags::FINAL.with(BarFlags::REPLAYED);
+        let (open, high, low, flags) = match &input.range {
+            Some(range) => (range.open[row], range.high[row], range.low[row], flags),
+            None => (f64::NAN, f64::NAN, f64::NAN, flags.with(BarFlags::CLOSE_ONLY)),
+        };
+        let open_time = EventTime::from_days(input.days[row]);
+        Bar { open_time, open, high, low, close: input.close[row], volume: input.volume[row], revision: 0, flags }
     }
 
     /// Brings the pending rows onto the basis of the last one and writes them out.
@@ -235,5 +239,7 @@ impl Task<'_, '_> {
 #[inline]
 fn is_possible(bar: &Bar) -> bool {
     let is_ordered = bar.low <= bar.open && bar.open <= bar.high && bar.low <= bar.close && bar.close <= bar.high;
-    is_ordered && bar.low > 0.0 && bar.high < f64::INFINITY && bar.volume >= 0.0 && bar.volume < f64::INFINITY
+    let is_in_range = is_ordered && bar.low > 0.0 && bar.high < f64::INFINITY;
+    let is_close_only = bar.flags.contains(BarFlags::CLOSE_ONLY) && bar.close > 0.0 && bar.close < f64::INFINITY;
+    (is_in_range || is_close_only) && bar.volume >= 0.0 && bar.volume < f64::INFINITY
 }

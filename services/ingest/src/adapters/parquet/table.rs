@@ -22,7 +22,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn expected(self) -> &'static str {
+    pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Text => TEXT,
             Self::Number => NUMBER,
@@ -93,6 +93,10 @@ impl Source {
             }
             Ok(Self { file: file.to_owned(), metadata, columns: present })
         })
+    }
+
+    pub(crate) fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|wanted| wanted.name == column)
     }
 
     pub(crate) fn file(&self) -> &Path {

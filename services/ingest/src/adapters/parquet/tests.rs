@@ -371,3 +371,16 @@ fn a_damaged_file_gives_an_error_or_rows_but_never_a_panic() {
         drop(read_daily(&path, &ReadOptions::default()));
     }
 }
+
+#[test]
+fn a_file_of_closes_is_read_as_such_and_half_a_range_is_an_error() {
+    let full = frame(&[("A", 1, 8.0, 0.5, 0), ("A", 2, 5.0, 1.0, 0)]);
+    let bars = read(&mut full.drop_many(["open", "high", "low"]), &ReadOptions::default());
+    assert!(bars.is_close_only() && bars.open.iter().chain(&bars.high).chain(&bars.low).all(|price| price.is_nan()));
+    assert_eq!((&bars.close[..], &bars.volume[..]), (&[4.0, 5.0][..], &[2000.0, 1000.0][..]));
+    assert!(!read(&mut full.clone(), &ReadOptions::default()).is_close_only());
+
+    let (_dir, path) = written(&mut full.drop_many(["high"]));
+    let error = read_daily(&path, &ReadOptions::default()).unwrap_err();
+    assert!(matches!(error, IngestError::MissingColumn { column: "high", .. }), "{error:?}");
+}

@@ -1,0 +1,614 @@
+//! `technic scan`, `features` and the small commands, as somebody at a shell meets them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use polars::prelude::*;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::folders::data_dir;
+use tests::technic::{
+    BARS_FILE, Finished, Launch, Market, MarketRow, UNIVERSE_FILE, days_of, read_parquet, results_text, run, run_with,
+    write_parquet,
+};
+
+/// Bars that a symbol needs to be ranked, and how many days its newest may be behind the newest of all.
+const BARS_MIN: usize = 20;
+const AGE_DAYS_MAX: i32 = 7;
+
+const ROW_FIELDS: [&str; 20] = [
+    "symbol",
+    "as_of",
+    "close",
+    "sector",
+    "merit",
+    "merit_band",
+    "merit_flags",
+    "merit_summary",
+    "tech_rating",
+    "ics",
+    "quality",
+    "alpha_5d",
+    "alpha_10d",
+    "win_prob_10d",
+    "signal",
+    "entry",
+    "stop",
+    "target",
+    "reward_risk",
+    "position_size",
+];
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is text")
+}
+
+fn scan_json(dir: &Path) -> String {
+    run(["scan", "--data", text(dir), "--format", "json"]).expect(0, &[]).stdout
+}
+
+fn parsed(document: &str) -> Value {
+    serde_json::from_str(document).expect("stdout is one JSON document")
+}
+
+fn rows(document: &str) -> Vec<Value> {
+    parsed(document)["results"].as_array().expect("results are an array").clone()
+}
+
+fn symbol_of(row: &Value) -> &str {
+    row["symbol"].as_str().expect("a row has a symbol")
+}
+
+#[test]
+fn the_data_folder_is_ranked_completely_and_the_same_every_time() {
+    let Some(dir) = data_dir() else { return };
+    let first = run(["scan", "--data", text(&dir), "--format", "json"]).expect(0, &[]);
+    assert_eq!(results_text(&first.stdout), results_text(&scan_json(&dir)));
+    let document = parsed(&first.stdout);
+    for key in ["as_of", "universe", "scored", "elapsed_ms", "stage_ms", "regime", "models", "results"] {
+        assert!(document.get(key).is_some(), "no `{key}`");
+    }
+    let rows = document["results"].as_array().unwrap();
+    for row in rows {
+        check_row(row);
+    }
+    let key = |row: &Value| (-row["merit"].as_f64().unwrap(), symbol_of(row).to_owned());
+    assert!(rows.is_sorted_by(|earlier, later| key(earlier) < key(later)));
+
+    let frame = read_parquet(&dir.join(BARS_FILE));
+    let (segments, n_symbols) = newest_segments(&frame);
+    let newest = segments.values().map(|segment| segment.newest).max().unwrap();
+    let ranked: BTreeMap<&str, u64> = segments
+        .iter()
+        .filter(|(_, segment)| segment.n_bars >= BARS_MIN && newest - segment.newest <= AGE_DAYS_MAX)
+        .map(|(symbol, segment)| (symbol.as_str(), segment.n_bars as u64))
+        .collect();
+    let found: BTreeMap<&str, u64> =
+        rows.iter().map(|row| (symbol_of(row), row["freshness"]["n_bars"].as_u64().unwrap())).collect();
+    assert_eq!(found, ranked);
+    assert_eq!(document["scored"], ranked.len());
+    assert_eq!(document["universe"], n_symbols);
+    assert!(n_symbols <= 6000 || ranked.len() > 4000, "{} of {n_symbols}", ranked.len());
+    assert_eq!(document["as_of"], schemas::EventTime::from_days(newest).display(schemas::Timeframe::D1));
+    for row in rows {
+        let segment = &segments[symbol_of(row)];
+        assert!(row["close"].as_f64() == Some(segment.close), "{row} closes at {}", segment.close);
+    }
+}
+
+fn check_row(row: &Value) {
+    for field in ROW_FIELDS {
+        assert!(row.get(field).is_some(), "no `{field}` in {row}");
+    }
+    assert!(row["freshness"].is_object(), "{row}");
+    for score in ["merit", "ics"] {
+        assert!((0.0..=100.0).contains(&row[score].as_f64().unwrap()), "{row}");
+    }
+    for score in ["merit", "ics", "tech_rating"] {
+        let Some(parts) = row["breakdown"][score].as_object() else {
+            assert!(score == "tech_rating" && row[score].is_null(), "{score} of {row}");
+            continue;
+        };
+        let sum: f64 = parts.values().map(|part| part.as_f64().unwrap()).sum();
+        assert!((sum - row[score].as_f64().unwrap()).abs() <= 1e-9, "{score} of {row} is not {sum}");
+    }
+}
+
+/// The newest segment of a symbol.
+struct Segment {
+    n_bars: usize,
+    newest: i32,
+    close: f64,
+}
+
+/// By symbol, and the number of symbols, straight from the file: rows that cannot be are left out.
+fn newest_segments(frame: &DataFrame) -> (BTreeMap<String, Segment>, usize) {
+    let days = days_of(frame, "date");
+    let numbers = |name: &str| -> Option<Vec<f64>> {
+        let column = frame.column(name).ok()?.cast(&DataType::Float64).unwrap();
+        Some(column.f64().unwrap().iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+    };
+    let [open, high, low, close, volume] =
+        ["open", "high", "low", "close", "volume"].map(|name| numbers(name).unwrap());
+    let seg = numbers("seg").unwrap_or_else(|| vec![0.0; days.len()]);
+    let mut by_symbol: BTreeMap<String, Vec<(i32, u64, f64)>> = BTreeMap::new();
+    for (row, symbol) in frame.column("symbol").unwrap().str().unwrap().iter().enumerate() {
+        let is_possible = low[row] > 0.0
+            && low[row] <= open[row].min(close[row])
+            && high[row] >= open[row].max(close[row])
+            && high[row].is_finite()
+            && volume[row] >= 0.0
+            && volume[row].is_finite()
+            && days[row] != i32::MIN;
+        if let (Some(symbol), true) = (symbol, is_possible) {
+            by_symbol.entry(symbol.to_owned()).or_default().push((days[row], seg[row].to_bits(), close[row]));
+        }
+    }
+    let n_symbols = by_symbol.len();
+    let segments = by_symbol.into_iter().map(|(symbol, mut bars)| {
+        bars.sort_by_key(|(day, ..)| *day);
+        bars.dedup_by_key(|(day, ..)| *day);
+        let &(newest, seg, close) = bars.last().unwrap();
+        let n_bars = bars.iter().rev().take_while(|(_, other, _)| *other == seg).count();
+        (symbol, Segment { n_bars, newest, close })
+    });
+    (segments.collect(), n_symbols)
+}
+
+#[test]
+fn a_selection_shows_less_and_ranks_the_same() {
+    let Some(dir) = data_dir() else { return };
+    let data = text(&dir);
+    let all = rows(&scan_json(&dir));
+    let json = |selection: &[&str]| {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|at| selection.get(at).copied());
+        let scan = match (a, b, c, d) {
+            (Some(a), Some(b), None, _) => run(["scan", "--data", data, "--format", "json", a, b]),
+            (Some(a), Some(b), Some(c), Some(d)) => run(["scan", "--data", data, "--format", "json", a, b, c, d]),
+            _ => unreachable!("flags come in pairs"),
+        };
+        rows(&scan.expect(0, &[]).stdout)
+    };
+    assert_eq!(json(&["--limit", "7"]), all[..7.min(all.len())]);
+    let (first, last) = (all.first().unwrap(), all.last().unwrap());
+    let symbols = format!("{},{}", symbol_of(last), symbol_of(first));
+    assert_eq!(json(&["--symbols", &symbols]), [first.clone(), last.clone()]);
+    let unknown = run(["scan", "--data", data, "--format", "json", "--symbols", "NOSUCHSYMBOL"]);
+    assert!(rows(&unknown.expect(0, &["NOSUCHSYMBOL"]).stdout).is_empty());
+
+    let mut sectors: Vec<&str> = all.iter().filter_map(|row| row["sector"].as_str()).collect();
+    sectors.sort_unstable();
+    sectors.dedup();
+    let [one, .., other] = sectors[..] else {
+        eprintln!("the folder knows fewer than two sectors");
+        return;
+    };
+    let of = |wanted: &[&str]| -> Vec<Value> {
+        let is_wanted = |row: &&Value| row["sector"].as_str().is_some_and(|sector| wanted.contains(&sector));
+        all.iter().filter(is_wanted).cloned().collect()
+    };
+    assert_eq!(json(&["--sector", one]), of(&[one]));
+    assert_eq!(json(&["--sector", other, "--sector", one]), of(&[one, other]));
+    run(["scan", "--data", data, "--sector", "No Such Sector"]).expect(2, &["No Such Sector", one]);
+}
+
+#[test]
+fn every_format_tells_the_same() {
+    let dir = Market::generate(60, 40).folder();
+    let mut universe =
+        df!("symbol" => ["GEN000"], "name" => ["Comma, \"Quote\" & Co"], "sector" => ["Energy"]).unwrap();
+    write_parquet(&dir.path().join(UNIVERSE_FILE), &mut universe);
+    let data = text(dir.path());
+    let all = rows(&scan_json(dir.path()));
+    assert_eq!(all.len(), 60);
+
+    let csv = run(["scan", "--data", data, "--format", "csv"]).expect(0, &[]).stdout;
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let lines: Vec<Vec<String>> =
+        reader.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect();
+    let out = dir.path().join("scan.parquet");
+    run(["scan", "--data", data, "--format", "parquet", "-o", text(&out)]).expect(0, &[]);
+    let frame = read_parquet(&out);
+    assert_eq!((lines.len(), frame.height()), (all.len(), all.len()));
+    for (at, name) in header.iter().enumerate() {
+        let column = frame.column(name).unwrap();
+        for (row, expected) in all.iter().enumerate() {
+            let expected = if name == "n_bars" { &row_n_bars(expected) } else { &expected[name] };
+            let (line, cell) = (&lines[row][at], column.get(row).unwrap());
+            match expected {
+                Value::Null => assert!(line.is_empty() && cell.is_null(), "{name}: {line} {cell}"),
+                Value::String(expected) => assert!(line == expected && cell.get_str() == Some(expected), "{name}"),
+                expected => {
+                    let number = expected.as_f64();
+                    assert!(line.parse().ok() == number && cell.extract() == number, "{name}: {line} {cell}");
+                }
+            }
+        }
+    }
+    for field in ROW_FIELDS {
+        assert!(header.iter().any(|name| name == field), "no `{field}` in {header:?}");
+    }
+
+    let table = run(["scan", "--data", data]).expect(0, &[]).stdout;
+    let shown = |row: &Value| table.lines().any(|line| line.split_whitespace().any(|word| word == symbol_of(row)));
+    assert!(all[..25].iter().all(shown) && !all[25..].iter().any(shown), "{table}");
+    assert!(table.starts_with("as of ") && table.contains("MERIT"), "{table}");
+    let file = dir.path().join("scan.json");
+    let scan = run(["scan", "--data", data, "--format", "json", "-o", text(&file)]).expect(0, &[]);
+    assert_eq!(scan.stdout, "");
+    assert_eq!(rows(&fs::read_to_string(file).unwrap()), all);
+}
+
+fn row_n_bars(row: &Value) -> Value {
+    row["freshness"]["n_bars"].clone()
+}
+
+#[test]
+fn nothing_after_the_session_asked_for_has_any_influence() {
+    const N_SESSIONS: u32 = 60;
+    const AS_OF: u32 = 44;
+    let as_of = Market::day_of(AS_OF);
+    let market = Market::generate(50, N_SESSIONS);
+    let is_later = |row: &MarketRow| row.day.unwrap() > as_of;
+    let scan = |market: &Market, shares: Option<f64>| {
+        let dir = market.folder();
+        let n_symbols = 50;
+        let symbols: Vec<String> = (0..n_symbols).map(|n| format!("GEN{n:03}")).collect();
+        let mut universe = df!("symbol" => symbols, "shares_pit" => vec![shares; n_symbols]).unwrap();
+        let known_on = Column::new("shares_pit_on".into(), vec![as_of + 1; n_symbols]).cast(&DataType::Date).unwrap();
+        universe.with_column(known_on).unwrap();
+        write_parquet(&dir.path().join(UNIVERSE_FILE), &mut universe);
+        let date = Market::date_of(AS_OF);
+        let scan = run(["scan", "--data", text(dir.path()), "--format", "json", "--as-of", &date]).expect(0, &[]);
+        assert_eq!(parsed(&scan.stdout)["as_of"], date.as_str());
+        assert_eq!(scan.stdout.matches("\"symbol\"").count(), n_symbols);
+        results_text(&scan.stdout).to_owned()
+    };
+    let expected = scan(&market, None);
+    let cut = market.map(|_, row| if is_later(&row) { Vec::new() } else { vec![row] });
+    assert_eq!(scan(&cut, None), expected, "later bars are gone");
+    let wild = market.map(|at, row| {
+        if !is_later(&row) {
+            return vec![row];
+        }
+        let factor = if at % 2 == 0 { 9.0 } else { 0.1 };
+        vec![MarketRow { prices: row.prices.map(|price| price * factor), volume: row.volume * 7.0, seg: 1, ..row }]
+    });
+    assert_eq!(scan(&wild, Some(1e9)), expected, "later bars and shares are others");
+    let rubbish =
+        market.map(|_, row| if is_later(&row) { vec![MarketRow { prices: [f64::NAN; 4], ..row }] } else { vec![row] });
+    assert_eq!(scan(&rubbish, None), expected, "later bars are rubbish");
+    // A split after the session changes the factors of the rows before it, by a power of two exactly.
+    let split = market.map(|_, row| {
+        let split_factor = if is_later(&row) { 1.0 } else { 0.25 };
+        vec![MarketRow { split_factor, ..row }]
+    });
+    assert_eq!(scan(&split, None), expected, "a later split");
+    let mut listed = market.clone();
+    for session in AS_OF + 1..N_SESSIONS {
+        let row = MarketRow { symbol: Some("NEW".to_owned()), day: Some(Market::day_of(session)), ..market.row(0) };
+        listed.push(row);
+    }
+    assert_eq!(scan(&listed, None), expected, "a later listing");
+}
+
+#[test]
+fn wrong_usage_and_configuration_end_with_2_and_name_the_key() {
+    let dir = Market::generate(3, 25).folder();
+    let data = text(dir.path());
+    run(["scan"]).expect(2, &["--data"]);
+    run(["scan", "--data", data, "--nonsense"]).expect(2, &["--nonsense"]);
+    run(["scan", "--data", data, "--as-of", "2016-02-30"]).expect(2, &["2016-02-30"]);
+    run(["scan", "--data", data, "--format", "xml"]).expect(2, &["xml"]);
+    run(["scan", "--data", data, "--limit", "-1"]).expect(2, &["-1"]);
+    run(["scan", "--data", data, "--format", "parquet"]).expect(2, &["-o"]);
+    run(["nonsense"]).expect(2, &["nonsense"]);
+    run(["run", "nobody"]).expect(2, &["nobody"]);
+    run(["run", "--bus", "kafka://x"]).expect(2, &["bus", "kafka://x"]);
+    run(["run", "--source", "yahoo"]).expect(2, &["ingest.source", "yahoo"]);
+    run(["run", "--namespace", "a b"]).expect(2, &["namespace", "a b"]);
+    run(["replay", "--data", data]).expect(2, &["--bus"]);
+    run(["features", "-o", "x.parquet"]).expect(2, &["--data"]);
+    run_with(&[("TECHNIC__SCORING__REFRESH", "soon")], ["run"]).expect(2, &["scoring.refresh", "soon"]);
+    run_with(&[("TECHNIC__SCORING__NONSENSE", "1")], ["run"]).expect(2, &["scoring.nonsense"]);
+    run_with(&[("TECHNIC__ADMIN__LISTEN", "here")], ["run"]).expect(2, &["admin.listen", "here"]);
+}
+
+#[test]
+fn unusable_files_end_with_3_and_name_file_and_column() {
+    let market = Market::generate(3, 25);
+    let good = market.folder();
+    let check = |dir: &TempDir, named: &[&str]| {
+        let path = text(dir.path());
+        let named: Vec<&str> = named.iter().copied().chain([path]).collect();
+        let scan = run(["scan", "--data", path, "--format", "json"]).expect(3, &named);
+        assert_eq!(scan.stdout, "");
+        assert!(scan.stderr.lines().count() < 8, "{}", scan.stderr);
+    };
+    let of_bytes = |bytes: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(BARS_FILE), bytes).unwrap();
+        dir
+    };
+    let of_frame = |mut frame: DataFrame| {
+        let dir = tempfile::tempdir().unwrap();
+        write_parquet(&dir.path().join(BARS_FILE), &mut frame);
+        dir
+    };
+    run(["scan", "--data", "/no/such/folder"]).expect(3, &["/no/such/folder", BARS_FILE]);
+    check(&tempfile::tempdir().unwrap(), &[BARS_FILE]);
+    check(&of_bytes(b"symbol,date,close\nA,2016-01-01,1\n"), &[BARS_FILE]);
+    check(&of_bytes(b""), &[BARS_FILE]);
+    let bytes = fs::read(good.path().join(BARS_FILE)).unwrap();
+    check(&of_bytes(&bytes[..bytes.len() / 2]), &[BARS_FILE]);
+    check(&of_bytes(&bytes[bytes.len() / 2..]), &[BARS_FILE]);
+    check(&of_frame(market.frame().drop("close").unwrap()), &[BARS_FILE, "`close`"]);
+    check(&of_frame(market.frame().drop("symbol").unwrap()), &[BARS_FILE, "`symbol`"]);
+    let with_text = |name: &str| {
+        let mut frame = market.frame();
+        frame.with_column(Column::new(name.into(), vec!["x"; market.len()])).unwrap();
+        frame
+    };
+    check(&of_frame(with_text("close")), &[BARS_FILE, "`close`"]);
+    check(&of_frame(with_text("date")), &[BARS_FILE, "`date`"]);
+    check(&of_frame(market.frame().head(Some(0))), &[BARS_FILE]);
+    let dir = market.folder();
+    fs::write(dir.path().join(UNIVERSE_FILE), b"rubbish").unwrap();
+    check(&dir, &[UNIVERSE_FILE]);
+
+    let bad = of_bytes(b"rubbish");
+    let out = bad.path().join("out.parquet");
+    run(["features", "--data", text(bad.path()), "-o", text(&out)]).expect(3, &[BARS_FILE]);
+    assert!(!out.exists());
+    let source = format!("replay:{}", bad.path().display());
+    let started = Launch::of(&[], bad.path()).flag("--source", &source).start().finish();
+    started.expect(3, &[BARS_FILE]);
+}
+
+/// Pages full of zeros or cut in their lengths: an error or refused rows, but never a crash or silence.
+#[test]
+fn damaged_pages_are_no_crash() {
+    let market = Market::generate(40, 60);
+    let bytes = fs::read(market.folder().path().join(BARS_FILE)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for tenth in 0..10 {
+        let mut damaged = bytes.clone();
+        let start = 4 + (bytes.len() - 2000) * tenth / 10;
+        damaged[start..start + 64].fill(0);
+        fs::write(dir.path().join(BARS_FILE), damaged).unwrap();
+        let scan = run(["scan", "--data", text(dir.path()), "--format", "json"]);
+        let is_told = match scan.code {
+            Some(0) => scan.stderr.contains("rejected") || results_text(&scan.stdout) != "[]",
+            Some(3) => scan.stderr.contains(BARS_FILE),
+            _ => false,
+        };
+        assert!(is_told, "bytes from {start}: {scan:#?}");
+    }
+}
+
+#[test]
+fn bad_rows_are_reported_and_do_not_stop_the_rest() {
+    let market = Market::generate(30, 40);
+    let expected = scan_json(market.folder().path());
+    let mut bad_rows: Vec<(usize, &str)> = Vec::new();
+    let mut n_rows = 0;
+    let last_of = |n: usize| n * 40 + 39;
+    let dirty = market.map(|at, row| {
+        let [open, high, low, close] = row.prices;
+        let with = |prices| Some((MarketRow { prices, ..row.clone() }, ""));
+        let bad = if at == last_of(3) {
+            with([open, high, low, f64::NAN]).map(|(row, _)| (row, "not_finite"))
+        } else if at == last_of(5) {
+            with([open, high, -low, close]).map(|(row, _)| (row, "not_positive"))
+        } else if at == last_of(7) {
+            with([open, low * 0.9, low, close]).map(|(row, _)| (row, "high_below_low"))
+        } else if at == last_of(9) {
+            with([open, high, low, high * 2.0]).map(|(row, _)| (row, "outside_range"))
+        } else if at == last_of(11) {
+            Some((MarketRow { day: Some(Market::day_of(3)), ..row.clone() }, "time_went_back"))
+        } else if at == last_of(13) {
+            Some((row.clone(), "duplicate"))
+        } else if at == last_of(15) {
+            Some((MarketRow { volume: -1.0, ..row.clone() }, "negative_volume"))
+        } else if at == last_of(17) {
+            Some((MarketRow { day: None, ..row.clone() }, "date"))
+        } else if at == last_of(19) {
+            Some((MarketRow { symbol: None, ..row.clone() }, "symbol"))
+        } else if at == last_of(21) {
+            Some((MarketRow { split_factor: 0.0, ..row.clone() }, "split_factor"))
+        } else {
+            None
+        };
+        // After the good row, so that it is the bad one that is out of order.
+        n_rows += 1;
+        let good = [row];
+        match bad {
+            None => good.into(),
+            Some((row, reason)) => {
+                bad_rows.push((n_rows, reason));
+                n_rows += 1;
+                good.into_iter().chain([row]).collect()
+            }
+        }
+    });
+    let dir = dirty.folder();
+    let scan = run(["scan", "--data", text(dir.path()), "--format", "json"]).expect(0, &[BARS_FILE]);
+    assert_eq!(results_text(&scan.stdout), results_text(&expected));
+    let document = parsed(&scan.stdout);
+    assert_eq!(bad_rows.len(), 10);
+    for (row, reason) in &bad_rows {
+        assert_eq!(document["rejected"][reason], 1, "{reason}: {}", document["rejected"]);
+        let is_it = |line: &str| {
+            let words = [BARS_FILE, &format!("row {row} "), reason];
+            words.iter().all(|word| line.contains(word))
+        };
+        assert!(scan.stderr.lines().any(is_it), "row {row} {reason} in {}", scan.stderr);
+    }
+    let out = dir.path().join("out.parquet");
+    run(["features", "--data", text(dir.path()), "-o", text(&out)]).expect(0, &["high_below_low", BARS_FILE]);
+    assert_eq!(read_parquet(&out).height(), market.len());
+}
+
+#[test]
+fn bars_in_any_order_and_chunks_are_the_same_bars() {
+    let market = Market::generate(30, 40);
+    let expected = scan_json(market.folder().path());
+    let mut by_date: Vec<usize> = (0..market.len()).collect();
+    by_date.sort_by_key(|&at| market.day[at]);
+    let mut shuffled = Market::default();
+    by_date.into_iter().for_each(|at| shuffled.push(market.row(at)));
+    let scan = run(["scan", "--data", text(shuffled.folder().path()), "--format", "json"]).expect(0, &[]);
+    assert_eq!(results_text(&scan.stdout), results_text(&expected));
+}
+
+#[test]
+fn features_are_one_row_per_bar_and_missing_before_the_warm_up() {
+    const N_SESSIONS: usize = 60;
+    let market = Market::generate(8, 60);
+    let dir = market.folder();
+    let out = dir.path().join("out.parquet");
+    let done = run(["features", "--data", text(dir.path()), "-o", text(&out)]).expect(0, &[]);
+    assert_eq!(done.stdout, "");
+    let frame = read_parquet(&out);
+    assert_eq!(frame.height(), market.len());
+    let names: Vec<&str> = frame.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
+    assert_eq!(names[..4], ["symbol", "date", "close", "volume"]);
+    for (name, n_missing) in [("rsi14", 14), ("sma20", 19), ("sma50", 49), ("atr14", 14), ("ret_1d", 1)] {
+        let column = frame.column(name).unwrap().f64().unwrap();
+        for row in 0..frame.height() {
+            assert_eq!(column.get(row).is_none(), row % N_SESSIONS < n_missing, "{name} of row {row}");
+        }
+    }
+    for name in &names[2..] {
+        let column = frame.column(name).unwrap().f64().unwrap();
+        assert!(column.iter().flatten().all(f64::is_finite), "{name} has a NaN instead of null");
+    }
+    check_last_rows(&frame, &scan_json(dir.path()));
+
+    // The single file, and a range of dates that does not cut the warm-up off.
+    let part = dir.path().join("part.parquet");
+    let (from, to) = (Market::date_of(30), Market::date_of(49));
+    let bars = dir.path().join(BARS_FILE);
+    run(["features", "--bars", text(&bars), "--from", &from, "--to", &to, "-o", text(&part)]).expect(0, &[]);
+    let part = read_parquet(&part);
+    let mask: BooleanChunked = days_of(&frame, "date")
+        .into_iter()
+        .map(|day| Some((Market::day_of(30)..=Market::day_of(49)).contains(&day)))
+        .collect();
+    assert!(part.equals_missing(&frame.filter(&mask).unwrap()));
+}
+
+/// The last row of each ranked symbol is what the scan stands on.
+fn check_last_rows(features: &DataFrame, scan: &str) {
+    let symbols = features.column("symbol").unwrap().str().unwrap();
+    let last: BTreeMap<&str, usize> = symbols.iter().enumerate().map(|(row, symbol)| (symbol.unwrap(), row)).collect();
+    let number = |name: &str, row| features.column(name).unwrap().f64().unwrap().get(row);
+    let rows = rows(scan);
+    assert!(!rows.is_empty());
+    for row in rows {
+        let at = last[symbol_of(&row)];
+        assert_eq!(number("close", at), row["close"].as_f64(), "{row}");
+        assert_eq!(number("n_bars", at), row_n_bars(&row).as_f64(), "{row}");
+        let day = days_of(&features.slice(i64::try_from(at).unwrap(), 1), "date")[0];
+        assert_eq!(row["as_of"], schemas::EventTime::from_days(day).display(schemas::Timeframe::D1));
+    }
+}
+
+#[test]
+fn features_of_the_data_folder_end_where_the_scan_stands() {
+    let Some(dir) = data_dir() else { return };
+    let bars = read_parquet(&dir.join(BARS_FILE));
+    let mut days = days_of(&bars, "date");
+    let all = days.clone();
+    days.sort_unstable();
+    days.dedup();
+    // All that a ranked symbol can stand on.
+    let from = days.last().unwrap() - AGE_DAYS_MAX;
+    let date = schemas::EventTime::from_days(from).display(schemas::Timeframe::D1);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.parquet");
+    let done = run(["features", "--data", text(&dir), "--from", &date, "-o", text(&out)]).expect(0, &[]);
+    let frame = read_parquet(&out);
+    if !done.stderr.contains("rejected") {
+        assert_eq!(frame.height(), all.into_iter().filter(|&day| day >= from).count());
+    }
+    check_last_rows(&frame, &scan_json(&dir));
+}
+
+/// DESIGN §5 promises it: without open, high and low the columns that need them are null.
+#[test]
+#[ignore = "not built: `features --bars` refuses a file without open, high and low"]
+fn features_need_no_more_than_closes_and_volumes() {
+    let market = Market::generate(3, 40);
+    let dir = tempfile::tempdir().unwrap();
+    let (bars, out) = (dir.path().join("bars.parquet"), dir.path().join("out.parquet"));
+    let names = ["symbol", "date", "close", "volume"];
+    write_parquet(&bars, &mut market.frame().select(names).unwrap());
+    run(["features", "--bars", text(&bars), "-o", text(&out)]).expect(0, &[]);
+    let frame = read_parquet(&out);
+    let n_null = |name: &str| frame.column(name).unwrap().null_count();
+    assert_eq!((n_null("atr14"), n_null("rsi14")), (market.len(), 3 * 14));
+}
+
+#[test]
+fn the_configuration_is_printed_or_all_its_faults_are_named() {
+    let printed = run(["check-config"]).expect(0, &[]).stdout;
+    for key in ["bus", "namespace", "[publisher]", "listen", "[ingest.synthetic]", "min_bars"] {
+        assert!(printed.contains(key), "{key} in {printed}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("technic.toml");
+    fs::write(&file, "[scoring]\nmin_bars = 30\n").unwrap();
+    let settings = [("TECHNIC__PUBLISHER__HEARTBEAT", "7s")];
+    let printed = run_with(&settings, ["check-config", "--config", text(&file)]).expect(0, &[]).stdout;
+    assert!(printed.contains("min_bars = 30") && printed.contains("\"7s\""), "{printed}");
+    // What is printed is a configuration itself.
+    fs::write(&file, &printed).unwrap();
+    assert_eq!(run(["check-config", "--config", text(&file)]).expect(0, &[]).stdout, printed);
+
+    fs::write(&file, "buss = \"memory\"\ncache = \"redis://x\"\n[scoring]\nmin_barz = 3\nmin_delta = \"much\"\n")
+        .unwrap();
+    let settings = [("TECHNIC__INGEST__SOURCE", "yahoo"), ("TECHNIC__ADMIN__LISTEM", "auto")];
+    let refused = run_with(&settings, ["check-config", "--config", text(&file)]);
+    let named =
+        ["buss", "scoring.min_barz", "scoring.min_delta", "admin.listem", text(&file), "TECHNIC__ADMIN__LISTEM"];
+    assert_eq!(refused.expect(2, &named).stdout, "");
+    fs::write(&file, "cache = \"redis://x\"\n").unwrap();
+    let settings = [("TECHNIC__INGEST__SOURCE", "yahoo")];
+    run_with(&settings, ["check-config", "--config", text(&file)]).expect(2, &["cache", "ingest.source", "yahoo"]);
+    fs::write(&file, "this is no toml").unwrap();
+    run(["check-config", "--config", text(&file)]).expect(2, &[text(&file)]);
+    run(["check-config", "--config", "/no/such/file.toml"]).expect(2, &["/no/such/file.toml"]);
+}
+
+#[test]
+fn schemas_are_written_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("new/schemas");
+    run(["schema", "export", "-o", text(&dir)]).expect(0, &[]);
+    let printed = run(["schema", "export"]).expect(0, &[]).stdout;
+    let printed = parsed(&printed);
+    let mut n_files = 0;
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let schema = parsed(&fs::read_to_string(&path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!(schema, printed[&name], "{name}");
+        assert!(schema["$schema"].is_string() && schema["properties"].is_object(), "{name}");
+        n_files += 1;
+    }
+    assert_eq!(n_files, printed.as_object().unwrap().len());
+    for kind in ["bar", "feature", "prediction", "score", "instrument", "alert"] {
+        assert!(dir.join(format!("{kind}.schema.json")).exists(), "{kind}");
+    }
+}
+
+#[test]
+fn the_version_is_printed() {
+    let Finished { stdout, .. } = run(["version"]).expect(0, &[]);
+    assert_eq!(stdout, format!("technic {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(["--version"]).expect(0, &[]).stdout, stdout);
+    assert!(run(["--help"]).expect(0, &[]).stdout.contains("scan"));
+}
