@@ -94,7 +94,7 @@ async fn send(options: &Options, target: &Target, market: &mut Market) -> anyhow
     let per_tick = (order.len() as f64 / n_ticks).ceil().max(1.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of at least one")]
     let per_tick = per_tick as usize;
-    let mut sent = Sent { open_time_ns: market.open_time().as_ns(), ..Sent::default() };
+    let mut sent = Sent::new(market.open_time());
     let mut in_flight = InFlight::new(target);
     let started = clock::monotonic();
     let (mut due, mut last_in) = (started, started);

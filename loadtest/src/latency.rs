@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use schemas::Symbol;
+use schemas::{EventTime, Symbol};
 
 use crate::watch::Sighting;
 
@@ -40,11 +40,11 @@ impl Latencies {
 }
 
 /// The bars that went in, and when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sent {
     at: HashMap<(Symbol, u32), Instant>,
     /// All forming bars of a phase are of one session.
-    pub(crate) open_time_ns: i64,
+    open_time_ns: i64,
 }
 
 /// What came out of them at one place.
@@ -58,6 +58,10 @@ pub(crate) struct Seen {
 }
 
 impl Sent {
+    pub(crate) fn new(open_time: EventTime) -> Self {
+        Self { at: HashMap::new(), open_time_ns: open_time.as_ns() }
+    }
+
     pub(crate) fn note(&mut self, symbol: Symbol, revision: u32, at: Instant) {
         self.at.insert((symbol, revision), at);
     }

@@ -11,8 +11,8 @@ use crate::report::{Outcome, Table};
 use crate::target::{InFlight, Target};
 use crate::watch::{Hop, Watch};
 
-/// Nothing comes any more when nothing came for so long.
-const QUIET: Duration = Duration::from_secs(1);
+/// Nothing comes any more when nothing came for so long. After a trickle, scoring settles the table two seconds later.
+const QUIET: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
@@ -74,7 +74,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
 /// Sends at the rate, whether or not the pipeline keeps up. Gives the longest that a bar left behind its time, too.
 async fn send(options: &Options, target: &Target, market: &mut Market) -> anyhow::Result<(Sent, Duration)> {
     let order = market.shuffled();
-    let mut sent = Sent { open_time_ns: market.open_time().as_ns(), ..Sent::default() };
+    let mut sent = Sent::new(market.open_time());
     let mut delay_max = Duration::ZERO;
     let mut in_flight = InFlight::new(target);
     let started = clock::monotonic();

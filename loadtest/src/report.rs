@@ -96,7 +96,7 @@ impl Outcome {
     /// As a table on stdout.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         let mut table = comfy_table::Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         if let Some(first) = self.runs.rows.first() {
             table.set_header([""].into_iter().chain(first.figures.iter().map(|(name, _)| *name)));
         }

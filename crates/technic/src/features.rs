@@ -1,5 +1,6 @@
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -10,7 +11,6 @@ use polars::prelude::{
 };
 use rayon::prelude::*;
 use schemas::{EventTime, Plan};
-use tempfile::NamedTempFile;
 
 use crate::cli::FeaturesArgs;
 use crate::progress::Progress;
@@ -40,7 +40,11 @@ pub(crate) fn features(args: &FeaturesArgs) -> anyhow::Result<()> {
     let context = || format!("cannot write `{}`", args.output.display());
     // Written beside the target and renamed, so that nobody ever reads half a file.
     let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = NamedTempFile::new_in(folder).with_context(context)?;
+    let temporary = tempfile::Builder::new()
+        // As any new file: the umask decides. A temporary file would be the owner's alone.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .with_context(context)?;
     let n_rows = write(&bars, &plan, args.from, temporary.as_file(), &progress).with_context(context)?;
     temporary.persist(&args.output).with_context(context)?;
     drop(progress);
