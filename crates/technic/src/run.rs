@@ -233,7 +233,7 @@ impl Composition<'_> {
     }
 
     fn indicator(&self, services: &mut Services) -> anyhow::Result<()> {
-        let line = self.line("indicator", BatchKind::Bar, Some(BatchKind::Feature), true)?;
+        let line = self.line("indicator", BatchKind::Bar, Some(BatchKind::Feature))?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("indicator"));
         services.spawn(async move {
             let result = line::run(IndicatorStage::new(), line, bars, outlet, surroundings).await;
@@ -247,7 +247,7 @@ impl Composition<'_> {
         if self.config.inference.models.is_empty() {
             info!("no model is configured: predictions are missing");
         }
-        let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction), true)?;
+        let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction))?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("inference"));
         services.spawn(async move {
             let result = line::run(stage, line, features, outlet, surroundings).await;
@@ -263,7 +263,7 @@ impl Composition<'_> {
             plan: indicator::plan(),
             epoch: start_epoch(),
         })?;
-        let mut line = self.line("scoring", BatchKind::Prediction, None, true)?;
+        let mut line = self.line("scoring", BatchKind::Prediction, None)?;
         line.with_instruments = true;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("scoring"));
         let namespace = self.namespace.clone();
@@ -280,7 +280,7 @@ impl Composition<'_> {
     fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
         let epoch = publisher::epoch_text(start_epoch());
         let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
-        let line = self.line("publisher", BatchKind::Score, None, false)?;
+        let line = self.line("publisher", BatchKind::Score, None)?;
         let (board, outlet, surroundings) = (hub.clone(), HubOutlet::new(hub.clone()), self.surroundings("publisher"));
         let (bus, namespace) = (self.bus.clone(), self.namespace.clone());
         let seeded = hub.clone();
@@ -293,7 +293,7 @@ impl Composition<'_> {
             ("publisher", result.await)
         });
 
-        let line = self.line("results", BatchKind::Score, None, true)?;
+        let line = self.line("results", BatchKind::Score, None)?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
         services.spawn(async move {
             let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;
@@ -309,14 +309,8 @@ impl Composition<'_> {
         Ok(())
     }
 
-    fn line(
-        &self,
-        service: &'static str,
-        input: BatchKind,
-        output: Option<BatchKind>,
-        keeps_state: bool,
-    ) -> anyhow::Result<Line> {
-        let store = if self.bus.is_durable() && keeps_state {
+    fn line(&self, service: &'static str, input: BatchKind, output: Option<BatchKind>) -> anyhow::Result<Line> {
+        let store = if self.bus.is_durable() {
             Some(StateStore::open(&self.config.state_dir, &self.namespace, service, TIMEFRAME)?)
         } else {
             None

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pipeline::{Rejected, Stage, Watermarks};
 use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Ranked, Snapshot};
 
@@ -85,6 +85,24 @@ struct Version {
 }
 
 /// Where the newest results come from.
+/// One partition of the table, as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredPartition {
+    source: String,
+    models: Vec<ModelRef>,
+    watermark: Option<EventTime>,
+    entries: Vec<StoredEntry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredEntry {
+    symbol: Symbol,
+    epoch: u64,
+    seq: u64,
+    place: u64,
+    row: Option<ResultRow>,
+}
+
 #[derive(Debug, Clone)]
 struct Origin {
     epoch: u64,
@@ -141,6 +159,58 @@ impl Board {
         // The stream of results keeps the last of a batch, so a repeat of the batch is not newer.
         let version = Version { epoch, seq, place: usize::MAX };
         Ok(self.put(symbol, version, row, &origin, None))
+    }
+
+    /// The state of one partition, so that a restart need not read all scores that are still in their stream.
+    ///
+    /// # Panics
+    /// Never: plain data serialises to MessagePack.
+    pub fn partition_bytes(&self, partition: Partition) -> Vec<u8> {
+        let entries = self.entries.iter().filter(|(symbol, _)| Partition::of(**symbol) == partition);
+        let stored = StoredPartition {
+            source: self.origin.source.to_string(),
+            models: self.origin.models.to_vec(),
+            watermark: self.watermarks.of(partition),
+            entries: entries
+                .map(|(&symbol, entry)| StoredEntry {
+                    symbol,
+                    epoch: entry.version.epoch,
+                    seq: entry.version.seq,
+                    place: entry.version.place as u64,
+                    row: entry.row.as_ref().map(|row| (*row.result).clone()),
+                })
+                .collect(),
+        };
+        rmp_serde::to_vec(&stored).expect("plain data serialises to MessagePack")
+    }
+
+    /// Takes in what [`Self::partition_bytes`] gave. What it changes in the table comes back as updates.
+    ///
+    /// # Errors
+    /// When the bytes are something else, or of another partition. The board is then unchanged.
+    pub fn restore_partition(&mut self, partition: Partition, bytes: &[u8]) -> Result<Vec<Update>, Rejected> {
+        let stored: StoredPartition =
+            rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
+        if let Some(stray) = stored.entries.iter().find(|entry| Partition::of(entry.symbol) != partition) {
+            return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
+        }
+        if self.entries.len() + stored.entries.len() > SYMBOLS_MAX {
+            return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
+        }
+        if let Some(watermark) = stored.watermark {
+            self.watermarks.observe(partition, watermark);
+        }
+        let mut updates = Vec::new();
+        for StoredEntry { symbol, epoch, seq, place, row } in stored.entries {
+            let data = DataKind::of(&stored.source, row.as_slice());
+            let origin = self.origin(epoch, &stored.source, stored.models.clone(), data);
+            if let Some(row) = &row {
+                self.newest_event_time = self.newest_event_time.max(Some(row.position().0));
+            }
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            updates.extend(self.put(symbol, Version { epoch, seq, place }, row, &origin, None));
+        }
+        Ok(updates)
     }
 
     /// The table as it is now. Cheap unless it changed since the last call: then it is ranked anew.

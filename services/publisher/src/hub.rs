@@ -18,6 +18,9 @@ const EVENTS_PER_BURST_MAX: usize = 256;
 /// No update with a known arrival has been fanned out.
 const LAG_UNKNOWN: i64 = -1;
 
+/// Version of the snapshot bytes; it names their layout.
+const SNAPSHOT_VERSION: u64 = 1;
+
 /// The table, shared by the run loop that writes it and the transports that present it.
 ///
 /// As a [`Stage`] it drives its [`Board`]; [`Self::apply`] then tells the clients. In between the run loop may make
@@ -161,17 +164,18 @@ impl Stage for Hub {
     }
 }
 
-/// Nothing to keep: a board starts from the stored results and the scores that are still in their stream.
 impl Restore for Hub {
     fn layout(&self) -> u64 {
-        0
+        SNAPSHOT_VERSION
     }
 
-    fn snapshot(&self, _: Partition) -> Vec<u8> {
-        Vec::new()
+    fn snapshot(&self, partition: Partition) -> Vec<u8> {
+        self.board().partition_bytes(partition)
     }
 
-    fn restore(&mut self, _: Partition, _: &[u8]) -> Result<(), Rejected> {
+    fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
+        let updates = self.board().restore_partition(partition, bytes)?;
+        self.apply(&updates);
         Ok(())
     }
 }

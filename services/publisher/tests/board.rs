@@ -7,7 +7,7 @@ mod support;
 use pipeline::Stage as _;
 use proptest::prelude::*;
 use publisher::{Board, DataKind, ScanQuery, Update};
-use schemas::{ResultV1, SCHEMA_VERSION, ScoreBatch};
+use schemas::{Partition, ResultV1, SCHEMA_VERSION, ScoreBatch};
 use support::{batch, row, symbol};
 
 fn apply(board: &mut Board, batch: ScoreBatch) -> Vec<Update> {
@@ -77,6 +77,25 @@ fn a_restored_result_is_the_one_that_was_published() {
     assert_eq!(table(&mut first), table(&mut second));
     assert!(apply(&mut second, batch((3, 9), vec![row("A\"\\B", 5.0, 1)], &[])).is_empty(), "a late repeat");
     assert_eq!(second.data(), DataKind::Synthetic);
+}
+
+#[test]
+fn a_board_restored_by_partition_goes_on_as_if_it_had_never_stopped() {
+    let mut first = Board::default();
+    apply(&mut first, batch((3, 9), vec![row("A", 1.0, 1), row("B", 2.0, 1)], &["C"]));
+    let mut second = Board::default();
+    let mut n_updates = 0;
+    for partition in Partition::all() {
+        n_updates += second.restore_partition(partition, &first.partition_bytes(partition)).unwrap().len();
+    }
+    assert_eq!(n_updates, 2);
+    assert_eq!(table(&mut first), table(&mut second));
+    assert_eq!(second.snapshot().n_symbols, 3);
+    assert_eq!(second.data(), first.data());
+    assert!(apply(&mut second, batch((3, 9), vec![row("A", 5.0, 1)], &[])).is_empty(), "a late repeat");
+    assert_eq!(apply(&mut second, batch((3, 10), vec![row("A", 5.0, 1)], &[])).len(), 1);
+    let first_partition = Partition::of(symbol("A"));
+    assert!(second.restore_partition(first_partition, b"rubbish").is_err());
 }
 
 #[test]
