@@ -1,4 +1,5 @@
 //! The harness of the workspace tests.
 
 pub mod folders;
+pub mod golden;
 pub mod nats;
