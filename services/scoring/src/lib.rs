@@ -4,18 +4,26 @@
 //! sorted columns that are kept up to date row by row; `ics` and `merit` follow from both. Nothing here reads a clock
 //! or does I/O.
 
+pub mod alpha_blend;
 mod column;
 mod config;
 mod cross_section;
+pub mod drift;
 mod entry;
+pub mod factors;
 pub mod ics;
+pub mod macro_context;
 pub mod merit;
 pub mod percentile;
+pub mod price_factors;
+pub mod regime;
 pub mod risk;
 mod row;
 mod stage;
+pub mod statistics;
 mod table;
 pub mod tech_rating;
+pub mod win_prob;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::MissingColumn;
