@@ -1,4 +1,5 @@
 //! The recorded output of the reference (`golden/README.md`) as columns, and comparing with it.
+#![allow(clippy::missing_panics_doc, reason = "in a test, a file or a column that is not as it should be is a failure")]
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -140,6 +141,7 @@ impl Table {
     }
 
     /// The same rows in the order of `other`, matched by keys.
+    #[must_use]
     pub fn aligned(&self, columns: &[&str], other: &Self) -> Self {
         let rows: BTreeMap<_, _> =
             self.keys(columns).into_iter().zip(0..).map(|(key, row): (_, IdxSize)| (key, row)).collect();

@@ -4,9 +4,11 @@
 //! sorted columns that are kept up to date row by row; `ics` and `merit` follow from both. Nothing here reads a clock
 //! or does I/O.
 
+pub mod alert_rules;
 pub mod alpha_blend;
 mod column;
 mod config;
+pub mod covariance;
 mod cross_section;
 pub mod drift;
 pub mod earnings;
@@ -17,16 +19,20 @@ pub mod fundamental_trend;
 pub mod ics;
 pub mod macro_context;
 pub mod merit;
+pub mod meta_experience;
 pub mod percentile;
+pub mod portfolio;
 pub mod price_factors;
 pub mod profiles;
 pub mod quality;
+pub mod ranking;
 pub mod recommendation;
 pub mod regime;
 pub mod risk;
 mod row;
 mod stage;
 pub mod statistics;
+pub mod symbol_priority;
 mod table;
 pub mod tech_rating;
 pub mod tiers;
