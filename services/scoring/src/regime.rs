@@ -12,8 +12,7 @@ const SLOPE_BARS_MIN: usize = 10;
 /// Recent volatility above this multiple of the longer one is high.
 const HIGH_VOL_RATIO: f64 = 1.25;
 const TRADING_DAYS: f64 = 252.0;
-/// Yearly volatility of an index (a fraction) from which each level begins. Over decades a large-cap index spends
-/// about half its days below 15 % and one in twenty above 35 %.
+/// Yearly volatility of an index (a fraction) from which each level begins: our choice, not the reference's.
 const VOL_NORMAL_MIN: f64 = 0.10;
 const VOL_ELEVATED_MIN: f64 = 0.20;
 const VOL_STRESSED_MIN: f64 = 0.35;
