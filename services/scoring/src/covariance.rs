@@ -127,8 +127,8 @@ impl Covariance {
 /// Weights (≥ 0, summing to 1) for expected returns `alpha`, without a solver; all zero when nothing is worth its risk.
 ///
 /// # Shape
-/// Caps may be exceeded, because everything is normalised last; [`crate::portfolio::within_caps`] makes them hold
-/// (quirk Q36).
+/// Caps may be exceeded, because everything is normalised last; [`crate::optimiser::optimal_weights`] holds
+/// them (quirk Q36).
 ///
 /// # Source
 /// §14, "Optimiser", the path without a solver.

@@ -20,6 +20,7 @@ pub mod ics;
 pub mod macro_context;
 pub mod merit;
 pub mod meta_experience;
+pub mod optimiser;
 pub mod percentile;
 pub mod portfolio;
 pub mod price_factors;
