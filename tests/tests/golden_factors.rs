@@ -171,6 +171,23 @@ fn alpha_blend_of_all_variants() {
     found.assert_none();
 }
 
+/// The reference overwrites the raw rating, before risk, with the rating it blends from. Ours returns the blended
+/// rating beside both.
+#[test]
+fn quirk_17_the_raw_rating_stays() {
+    let Some(dir) = golden_dir() else { return };
+    let blends = Table::read(&dir, "xs_alpha_blend.parquet");
+    let inputs = Table::read(&dir, "xs_alpha_inputs.parquet").aligned(&["asof", "Symbol"], &blends);
+    let recorded = blends.numbers("TechRating_raw");
+    let [rating, raw] = ["TechRating", "TechRating_raw"].map(|column| inputs.numbers(column));
+    let mut n_lost = 0;
+    for row in 0..blends.n_rows() {
+        assert!(values_match(recorded[row], rating[row].or(Some(0.0))), "row {row}");
+        n_lost += usize::from(!values_match(recorded[row], raw[row]));
+    }
+    assert!(n_lost > 0, "no raw rating differs from the rating");
+}
+
 /// The reference scales every alpha by liquidity, so a bad stock looks the better the less it trades. Ours shrinks
 /// hopes only.
 #[test]

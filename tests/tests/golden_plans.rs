@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use scoring::alpha_blend::ALPHA_WEIGHT;
 use scoring::drift::{mu_hat, mu_total};
+use scoring::percentile::{points_of, ranks};
 use scoring::recommendation::{RecommendationInputs, recommendation};
 use scoring::tech_rating::Signal;
-use scoring::tiers::{InvestorThresholds, InvestorTier};
+use scoring::tiers::{InvestorThresholds, InvestorTier, ResultTier};
 use scoring::trade_plan::{Account, Direction, Levels, PlanInputs, Setup, Structure, rounded, sizing, trade_plan};
 use scoring::universe::{
     Exclusion, Funnel, InstitutionalInputs, Listing, ListingRules, UserFilter, basic_exclusion, institutional_exclusion,
@@ -243,6 +244,24 @@ fn quirk_30_core_is_earned() {
     }
     // The best of a poor list.
     assert_eq!(thresholds.tier(17.5, Some(0.54), None), InvestorTier::Reject);
+}
+
+/// The reference asks 40–60 points of a rating that ends near 30, so no row is ever graded. Ours asks the percentile.
+#[test]
+fn quirk_32_tiers_can_be_reached() {
+    let Some(dir) = golden_dir() else { return };
+    let table = Table::read(&dir, "xs_portfolio.parquet");
+    let rating = table.numbers("TechRating");
+    for section in table.groups(&["asof"]) {
+        let ratings: Vec<_> = section.iter().map(|&row| rating[row]).collect();
+        let points = points_of(ranks(&ratings));
+        let tiers = |tech: &[Option<f64>]| {
+            tech.iter().flatten().map(|&tech| ResultTier::of(90.0, tech, Some(90.0))).collect::<Vec<_>>()
+        };
+        let (reference, ours) = (tiers(&ratings), tiers(&points));
+        assert!(reference.iter().all(|tier| *tier == ResultTier::Ungraded));
+        assert!(ours.contains(&ResultTier::APlus) && ours.contains(&ResultTier::Ungraded));
+    }
 }
 
 #[test]

@@ -111,6 +111,16 @@ mod tests {
         assert_eq!(diversified(&scores, &["a", "a", "a", "b", "b", "c"], 2, 3), [0, 1, 4]);
     }
 
+    /// Quirk Q31: the reference multiplies each score by 1 − the share of its sector, which is zero for a list of one
+    /// sector, and then shows that.
+    #[test]
+    fn a_list_of_one_sector_keeps_its_scores() {
+        let scores = [Some(90.0), Some(80.0), Some(70.0)];
+        let reference: Vec<f64> = scores.iter().flatten().map(|score| score * (1.0 - 3.0 / 3.0)).collect();
+        assert!(reference.iter().all(|score| score.abs() < 1e-12));
+        assert_eq!(diversified(&scores, &["a"; 3], 2, 10), [0, 1]);
+    }
+
     /// Quirk Q33: the reference multiplies −10 by 0.85, an improvement.
     #[test]
     fn crowding_never_improves_a_score() {
