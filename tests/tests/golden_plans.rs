@@ -7,9 +7,11 @@ use scoring::alpha_blend::ALPHA_WEIGHT;
 use scoring::drift::{mu_hat, mu_total};
 use scoring::percentile::{points_of, ranks};
 use scoring::recommendation::{RecommendationInputs, recommendation};
+use scoring::rounding::rounded;
+use scoring::sizing::{Account, Sizing, sizing};
 use scoring::tech_rating::Signal;
 use scoring::tiers::{InvestorThresholds, InvestorTier, ResultTier};
-use scoring::trade_plan::{Account, Direction, Levels, PlanInputs, Setup, Structure, rounded, sizing, trade_plan};
+use scoring::trade_plan::{Direction, Levels, PlanInputs, Setup, Structure, trade_plan};
 use scoring::universe::{
     Exclusion, Funnel, InstitutionalInputs, Listing, ListingRules, UserFilter, basic_exclusion, institutional_exclusion,
 };
@@ -68,8 +70,7 @@ fn trade_plans_of_all_variants() {
         let found_note = sizing.liquidity_note.clone().unwrap_or_default();
         found.compare(&format!("row {row} note"), &found_note, &note[row], equal, false);
         // The reference leaves the flag out where the risk allows no share.
-        let found_limited = (levels.is_err() || sizing != scoring::trade_plan::Sizing::default())
-            .then_some(sizing.liquidity_note.is_some());
+        let found_limited = (levels.is_err() || sizing != Sizing::default()).then_some(sizing.liquidity_note.is_some());
         found.compare(&format!("row {row} limited"), found_limited, is_limited[row], equal, false);
     }
     found.assert_none();

@@ -1,5 +1,7 @@
 //! Which symbols deserve to be looked at first when not all can be.
 
+use crate::rounding::rounded;
+
 const NEUTRAL: f64 = 50.0;
 const HIGH_MIN: f64 = 70.0;
 const MEDIUM_MIN: f64 = 40.0;
@@ -90,7 +92,7 @@ impl Priority {
         let chart = inputs.chart.as_ref().map_or(NEUTRAL, chart_points);
         let total = 0.40 * history + 0.30 * activity + 0.20 * news + 0.10 * chart;
         let [total, history, activity, news, chart] =
-            [total, history, activity, news, chart].map(|points| crate::trade_plan::rounded(points, 2));
+            [total, history, activity, news, chart].map(|points| rounded(points, 2));
         Self { total, history, activity, news, chart }
     }
 

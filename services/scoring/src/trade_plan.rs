@@ -2,16 +2,14 @@
 
 use std::fmt;
 
+use crate::rounding::on_tick;
+use crate::sizing::{Account, Sizing, sizing};
 use crate::tech_rating::Signal;
 
 /// Distance of the stop from the close, in ATR: wanted, and at most and least whatever the structure says.
 const STOP_ATR: f64 = 1.5;
 const STOP_ATR_MAX: f64 = 3.0;
 const STOP_ATR_MIN: f64 = 0.5;
-/// Smallest price steps: cents, and hundredths of a cent below one dollar.
-const DECIMALS: usize = 2;
-const DECIMALS_BELOW_DOLLAR: usize = 4;
-
 /// Which way a plan bets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -137,38 +135,6 @@ pub struct PlanInputs {
     /// `None` for the generic plan.
     pub setup: Option<Setup>,
     pub structure: Structure,
-}
-
-/// Whose money it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Account {
-    /// USD.
-    pub size: f64,
-    /// How much of it one plan may lose, in percent.
-    pub risk_pct: f64,
-    /// Gain asked for per risk taken.
-    pub target_rr: f64,
-    pub allow_shorts: bool,
-    /// How much of a day's dollar volume one plan may be, in percent.
-    pub liquidity_cap_pct: f64,
-    /// How many times the account one plan may be worth.
-    ///
-    /// # Source
-    /// §13.3, "no leverage": 1; the reference has no limit.
-    pub leverage_max: f64,
-}
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            size: 10_000.0,
-            risk_pct: 1.0,
-            target_rr: 2.0,
-            allow_shorts: false,
-            liquidity_cap_pct: 5.0,
-            leverage_max: 1.0,
-        }
-    }
 }
 
 /// Why there is no plan.
@@ -318,38 +284,6 @@ impl Seen {
     }
 }
 
-/// How much to buy.
-///
-/// # Units
-/// Shares.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sizing {
-    pub shares: u64,
-    /// What the stock's liquidity allows, in words, where that is less than the risk would.
-    pub liquidity_note: Option<String>,
-}
-
-/// The shares that risk what the account allows, capped by what it holds and what the stock trades.
-///
-/// # Units
-/// `dollar_volume` in USD per day; unknown does not cap.
-///
-/// # Source
-/// §13.3.
-pub fn sizing(levels: &Levels, account: &Account, dollar_volume: Option<f64>) -> Sizing {
-    let by_risk = account.size * account.risk_pct / 100.0 / levels.risk();
-    let by_account = account.size * account.leverage_max / levels.entry;
-    let shares = by_risk.min(by_account).floor();
-    let cap = dollar_volume.map(|dollar_volume| account.liquidity_cap_pct / 100.0 * dollar_volume);
-    match cap {
-        Some(cap) if shares * levels.entry > cap => Sizing {
-            shares: count(cap / levels.entry),
-            liquidity_note: Some(format!("Capped to {:.1}% ADV (~${})", account.liquidity_cap_pct, grouped(cap))),
-        },
-        _ => Sizing { shares: count(shares), liquidity_note: None },
-    }
-}
-
 /// A complete plan, at prices that can be traded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TradePlan {
@@ -367,41 +301,10 @@ pub fn trade_plan(inputs: &PlanInputs, account: &Account, dollar_volume: Option<
     Ok(TradePlan { levels, setup: inputs.setup, sizing: sizing(&levels, account, dollar_volume) })
 }
 
-/// The nearest price that can be traded; ties to even, of the exact binary value.
-pub fn on_tick(price: f64) -> f64 {
-    let decimals = if price.abs() < 1.0 { DECIMALS_BELOW_DOLLAR } else { DECIMALS };
-    rounded(price, decimals)
-}
-
-/// The value at `decimals` places; ties to even, of the exact binary value.
-///
-/// # Panics
-/// Never: what a number is written as reads back as one.
-pub fn rounded(value: f64, decimals: usize) -> f64 {
-    format!("{value:.decimals$}").parse().expect("a formatted number is a number")
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` rounds down and saturates")]
-fn count(shares: f64) -> u64 {
-    shares as u64
-}
-
-/// A whole number of dollars with thousands separators.
-fn grouped(dollars: f64) -> String {
-    let digits = format!("{dollars:.0}");
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rounding::rounded;
     use proptest::prelude::*;
 
     fn inputs(signal: Signal) -> PlanInputs {
@@ -490,19 +393,6 @@ mod tests {
         assert!((rounded(levels.entry, 2) - rounded(levels.stop, 2)).abs() < 1e-12);
         let ours = levels.on_ticks().unwrap();
         assert!(ours.risk() > 0.002, "{ours:?}");
-        assert_eq!([on_tick(1.005), on_tick(0.123_46)].map(f64::to_bits), [1.0, 0.1235].map(f64::to_bits));
-    }
-
-    #[test]
-    fn liquidity_and_account_cap_the_size() {
-        let plan = |dollar_volume, account| trade_plan(&inputs(Signal::Long), &account, dollar_volume).unwrap().sizing;
-        let capped = plan(Some(40_000.0), Account::default());
-        assert_eq!(capped, Sizing { shares: 19, liquidity_note: Some("Capped to 5.0% ADV (~$2,000)".to_owned()) });
-        assert_eq!(plan(None, Account { risk_pct: 50.0, ..Account::default() }).shares, 99);
-        let leveraged = Account { risk_pct: 50.0, leverage_max: f64::INFINITY, ..Account::default() };
-        assert_eq!(plan(None, leveraged).shares, 1562);
-        assert_eq!(grouped(1_234_567.4), "1,234,567");
-        assert_eq!(grouped(999.0), "999");
     }
 
     proptest! {
