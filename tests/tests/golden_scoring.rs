@@ -1,21 +1,14 @@
 //! The scoring functions against the recorded output of the reference (`golden/README.md`), and
 //! one test per quirk of the reference that the product does not share.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::fs::File;
-use std::path::Path;
-
-use polars::prelude::*;
 use scoring::ics::{self, IcsEvents, IcsTerms};
 use scoring::merit::{self, ATR_PCT_UNKNOWN, DOLLAR_VOLUME_UNKNOWN, Merit, MeritFlag, MeritInputs, WinProb};
-use scoring::percentile::{NEUTRAL_POINTS, ranks};
+use scoring::percentile::{NEUTRAL_POINTS, points_of, ranks};
 use scoring::risk::is_ultra_risky;
 use scoring::tech_rating::{self, Signal, Subscores, TechInputs, Weights, signal, trend_score};
 use tests::folders::golden_dir;
+use tests::golden::{Mismatches, POINTS_TOLERANCE, Table, equal, is_near, points_match, values_match};
 
-/// Scores in points, percentiles: absolute.
-const POINTS_TOLERANCE: f64 = 1e-6;
 /// The reference's definition of ultra-risky (specification §13.4), an input of ours.
 const REFERENCE_ULTRA_RISKY_RISK_MAX: f64 = 0.12;
 
@@ -439,137 +432,4 @@ fn is_text_edge(merit: &Merit, quality_mean: Option<f64>) -> bool {
 
 fn unclipped(merit: &Merit) -> f64 {
     merit.score - merit.breakdown.clip
-}
-
-fn points_of(ranks: Vec<Option<f64>>) -> Vec<Option<f64>> {
-    ranks.into_iter().map(|rank| rank.map(|rank| 100.0 * rank)).collect()
-}
-
-/// Differences between our values and the recorded ones.
-#[derive(Default)]
-struct Mismatches {
-    n_compared: usize,
-    errors: Vec<String>,
-    /// Differences excused because a comparison is too close to call.
-    knife_edges: Vec<String>,
-}
-
-impl Mismatches {
-    fn compare<T: Copy + Debug>(
-        &mut self,
-        what: &str,
-        found: T,
-        expected: T,
-        is_match: impl Fn(T, T) -> bool,
-        is_knife_edge: bool,
-    ) {
-        self.n_compared += 1;
-        if !is_match(found, expected) {
-            let error = format!("{what}: found {found:?}, expected {expected:?}");
-            if is_knife_edge { &mut self.knife_edges } else { &mut self.errors }.push(error);
-        }
-    }
-
-    fn assert_none(&self) {
-        let Self { n_compared, errors, knife_edges } = self;
-        assert!(*n_compared > 0, "nothing to compare");
-        println!("{n_compared} values compared, knife edges: {knife_edges:#?}");
-        let first: Vec<_> = errors.iter().take(20).collect();
-        assert!(errors.is_empty(), "{} of {n_compared} values differ: {first:#?}", errors.len());
-        let n_edges = knife_edges.len();
-        assert!(n_edges * 1000 <= *n_compared, "too many knife edges: {n_edges} of {n_compared}");
-    }
-}
-
-fn equal<T: Copy + PartialEq>(found: T, expected: T) -> bool {
-    found == expected
-}
-
-fn values_match(found: Option<f64>, expected: Option<f64>) -> bool {
-    both_match(found, expected, |a, b| (a - b).abs() <= 1e-9 + 1e-8 * b.abs())
-}
-
-fn points_match(found: Option<f64>, expected: Option<f64>) -> bool {
-    both_match(found, expected, |a, b| (a - b).abs() <= POINTS_TOLERANCE)
-}
-
-fn both_match(a: Option<f64>, b: Option<f64>, is_match: impl Fn(f64, f64) -> bool) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => is_match(a, b),
-        (a, b) => a.is_none() && b.is_none(),
-    }
-}
-
-/// Whether a comparison of the two is a knife edge.
-fn is_near(a: Option<f64>, b: Option<f64>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| (a - b).abs() < 1e-9 * a.abs().max(b.abs()).max(1.0))
-}
-
-/// A parquet file; a NaN and a null are both missing, as is a column that is not there.
-struct Table {
-    frame: DataFrame,
-}
-
-impl Table {
-    fn read(dir: &Path, name: &str) -> Self {
-        let path = dir.join(name);
-        let file = File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let frame = ParquetReader::new(file).finish();
-        Self { frame: frame.unwrap_or_else(|e| panic!("{}: {e}", path.display())) }
-    }
-
-    fn n_rows(&self) -> usize {
-        self.frame.height()
-    }
-
-    fn numbers(&self, column: &str) -> Vec<Option<f64>> {
-        let Ok(column) = self.frame.column(column) else { return vec![None; self.n_rows()] };
-        let column = column.cast(&DataType::Float64).expect("the column holds numbers");
-        let numbers = column.f64().expect("it was cast to them");
-        numbers.iter().map(|v| v.filter(|v| !v.is_nan())).collect()
-    }
-
-    fn numbers_of(&self, column: &str, rows: &[usize]) -> Vec<Option<f64>> {
-        let numbers = self.numbers(column);
-        rows.iter().map(|&row| numbers[row]).collect()
-    }
-
-    fn facts(&self, column: &str) -> Vec<Option<bool>> {
-        self.numbers(column).into_iter().map(|v| v.map(|v| v > 0.5)).collect()
-    }
-
-    fn facts_of(&self, column: &str, rows: &[usize]) -> Vec<Option<bool>> {
-        let facts = self.facts(column);
-        rows.iter().map(|&row| facts[row]).collect()
-    }
-
-    fn texts(&self, column: &str) -> Vec<String> {
-        let column = self.frame.column(column).expect("the column exists");
-        let column = column.cast(&DataType::String).expect("anything can be text");
-        let texts = column.str().expect("it was cast to it");
-        texts.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
-    }
-
-    fn keys(&self, columns: &[&str]) -> Vec<Vec<String>> {
-        let columns: Vec<_> = columns.iter().map(|column| self.texts(column)).collect();
-        (0..self.n_rows()).map(|row| columns.iter().map(|texts| texts[row].clone()).collect()).collect()
-    }
-
-    /// The row numbers of each combination of keys.
-    fn groups(&self, columns: &[&str]) -> Vec<Vec<usize>> {
-        let mut groups = BTreeMap::<_, Vec<usize>>::new();
-        for (row, key) in self.keys(columns).into_iter().enumerate() {
-            groups.entry(key).or_default().push(row);
-        }
-        groups.into_values().collect()
-    }
-
-    /// The same rows in the order of `other`, matched by keys.
-    fn aligned(&self, columns: &[&str], other: &Self) -> Self {
-        let rows: BTreeMap<_, _> =
-            self.keys(columns).into_iter().zip(0..).map(|(key, row): (_, IdxSize)| (key, row)).collect();
-        let order = other.keys(columns).into_iter().map(|key| rows[&key]);
-        let order = IdxCa::from_vec("row".into(), order.collect());
-        Self { frame: self.frame.take(&order).expect("the rows exist") }
-    }
 }

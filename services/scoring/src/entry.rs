@@ -1,6 +1,7 @@
 use schemas::{Bar, BarFlags, EventTime, FeatureBatch, Plan, Predictions, Symbol};
 use serde::{Deserialize, Serialize};
 
+use crate::alpha_blend::blend_horizons;
 use crate::tech_rating::{self, Signal, Subscores, TechInputs, TechRating, Weights};
 
 /// The feature columns that scoring reads, by their place in the plan.
@@ -137,18 +138,13 @@ impl Entry {
         };
         let subscores = Subscores::new(&tech_inputs);
         let tech = tech_rating::tech_rating(&subscores, &Weights::default());
-        // Specification §6: the longer horizon weighs more; alone, either one stands for both.
-        let alpha = match (inputs.alpha_5d, inputs.alpha_10d) {
-            (Some(five), Some(ten)) => Some(0.4 * five + 0.6 * ten),
-            (five, ten) => five.or(ten),
-        };
         Self {
             tech,
             signal: tech_rating::signal(tech.rating, subscores.trend, subscores.momentum),
             risk: subscores.risk,
             atr_pct: inputs.atr_pct_14,
             dollar_volume: inputs.close * inputs.volume,
-            alpha,
+            alpha: blend_horizons(inputs.alpha_5d, inputs.alpha_10d),
             inputs,
         }
     }

@@ -4,18 +4,45 @@
 //! sorted columns that are kept up to date row by row; `ics` and `merit` follow from both. Nothing here reads a clock
 //! or does I/O.
 
+pub mod alert_rules;
+pub mod alpha_blend;
 mod column;
 mod config;
+pub mod covariance;
 mod cross_section;
+pub mod drift;
+pub mod earnings;
 mod entry;
+pub mod events;
+pub mod factors;
+pub mod fundamental_trend;
 pub mod ics;
+pub mod macro_context;
 pub mod merit;
+pub mod meta_experience;
+pub mod optimiser;
 pub mod percentile;
+pub mod portfolio;
+pub mod price_factors;
+pub mod profiles;
+pub mod quality;
+pub mod ranking;
+pub mod recommendation;
+pub mod regime;
 pub mod risk;
+pub mod rounding;
 mod row;
+pub mod sizing;
 mod stage;
+pub mod statistics;
+pub mod symbol_priority;
 mod table;
 pub mod tech_rating;
+pub mod tiers;
+pub mod trade_management;
+pub mod trade_plan;
+pub mod universe;
+pub mod win_prob;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::MissingColumn;

@@ -48,6 +48,11 @@ pub fn ranks(values: &[Option<f64>]) -> Vec<Option<f64>> {
     ranks
 }
 
+/// Percentile ranks as points, in (0, 100].
+pub fn points_of(ranks: Vec<Option<f64>>) -> Vec<Option<f64>> {
+    ranks.into_iter().map(|rank| rank.map(|rank| 100.0 * rank)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,9 @@ use std::fmt;
 const SUBSCORE_MAX: i32 = 3;
 /// How much of the raw rating the riskiest row keeps; the calmest keeps all of it.
 const RISK_MULTIPLIER_MIN: f64 = 0.7;
+/// The worst and the best rating with the default weights: every subscore at its end, at the lowest risk.
+const RATING_MIN: f64 = -19.0;
+const RATING_MAX: f64 = 26.0;
 /// Points of risk score lost per unit of ATR fraction: an ATR of 2 % uses it up.
 const RISK_PER_ATR: f64 = 50.0;
 
@@ -154,6 +157,16 @@ pub fn tech_rating(subscores: &Subscores, weights: &Weights) -> TechRating {
     let multiplier =
         subscores.risk.map(|risk| RISK_MULTIPLIER_MIN + (1.0 - RISK_MULTIPLIER_MIN) * risk.clamp(0.0, 1.0));
     TechRating { raw, rating: multiplier.map(|m| raw * m), breakdown: multiplier.map(|m| weighted.scaled(m)) }
+}
+
+/// The rating on a scale of 0–100, for display and for thresholds: 0 is the worst that the default weights allow, 50 a
+/// rating of 0 and 100 the best.
+///
+/// # Source
+/// §3, "a separate 0–100 score" ("do instead" of quirk Q32: limits of 40–60 make no sense on a rating that ends at 26).
+pub fn presentation_score(rating: f64) -> f64 {
+    let most = if rating < 0.0 { -RATING_MIN } else { RATING_MAX };
+    (50.0 + 50.0 * rating / most).clamp(0.0, 100.0)
 }
 
 /// The three trend tests: close against the 20-bar average, 20 against 50, 50 against 200.
@@ -382,6 +395,35 @@ mod tests {
         check(Some(0.0), Some(11.9));
         check(Some(-9.0), Some(11.9));
         check(None, None);
+    }
+
+    #[test]
+    fn presentation_spans_the_ratings() {
+        let check = |rating: f64, expected: f64| {
+            let found = presentation_score(rating);
+            assert!((found - expected).abs() < 1e-12, "{rating}: {found} != {expected}");
+        };
+        check(-99.0, 0.0);
+        check(-19.0, 0.0);
+        check(-9.5, 25.0);
+        check(0.0, 50.0);
+        check(13.0, 75.0);
+        check(26.0, 100.0);
+        let worst =
+            Subscores { trend: -3, momentum: -2, volume: -1, volatility: -1, oscillator: -1, ..Subscores::default() };
+        let best = Subscores {
+            trend: 3,
+            momentum: 3,
+            volume: 2,
+            volatility: 1,
+            oscillator: 1,
+            breakout: 2,
+            ..Subscores::default()
+        };
+        for (subscores, expected) in [(worst, RATING_MIN), (best, RATING_MAX)] {
+            let raw = tech_rating(&subscores, &Weights::default()).raw;
+            assert!((raw - expected).abs() < 1e-12, "{raw} != {expected}");
+        }
     }
 
     #[test]
