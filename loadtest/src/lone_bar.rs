@@ -50,7 +50,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
     let mut table = Table::default();
     for run in 1..=options.repeat {
         eprintln!("run {run}: {} bars/s for {} s", options.rate, options.seconds);
+        let cpu_before = target.cpu_time();
         let (sent, delay_max) = send(options, &target, &mut market).await?;
+        let cpu =
+            cpu_before.zip(target.cpu_time()).map_or(Duration::ZERO, |(before, after)| after.saturating_sub(before));
         for watch in &mut watches {
             let sightings = watch.until_quiet(QUIET).await?;
             let seen = sent.seen_in(&sightings)?;
@@ -61,6 +64,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
                 ("conflated", seen.n_conflated as f64),
                 ("missing", seen.n_missing as f64),
                 ("rows", sightings.len() as f64),
+                ("cpu_us_per_bar", cpu.as_secs_f64() * 1e6 / sent.len().max(1) as f64),
                 ("sent_late_max_ms", delay_max.as_secs_f64() * 1e3),
             ]);
             table.push(watch.name, figures);

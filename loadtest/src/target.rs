@@ -16,8 +16,8 @@ use runtime::streams;
 use schemas::subject::Namespace;
 use technic::{Config, Ports, ServiceName};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::BusChoice;
@@ -111,6 +111,14 @@ impl Target {
         }
     }
 
+    /// Processor time that the services took so far. With `--bus memory` that includes the load generator.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        match &self.host {
+            Host::Here { .. } => cpu_time(std::process::id()),
+            Host::Elsewhere { technic, .. } => cpu_time(technic.child.id()?),
+        }
+    }
+
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         match self.host {
             Host::Here { shutdown, services } => {
@@ -162,6 +170,7 @@ impl<'a> InFlight<'a> {
 #[derive(Debug)]
 pub(crate) struct Technic {
     child: Child,
+    greeting: Option<Lines<BufReader<ChildStdout>>>,
     _dir: TempDir,
 }
 
@@ -180,7 +189,7 @@ impl Technic {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start `{}`", binary.display()))?;
-        Ok(Self { child, _dir: dir })
+        Ok(Self { child, greeting: None, _dir: dir })
     }
 
     /// Starts a process that contains the publisher, and reads from its greeting where that one listens.
@@ -198,6 +207,8 @@ impl Technic {
             bail!("technic ended before it was ready")
         };
         let address = tokio::time::timeout(START_MAX, reading).await.context("technic does not greet")??;
+        // The greeting goes on, and a closed pipe is an error to who writes it.
+        technic.greeting = Some(lines);
         Ok((technic, address))
     }
 
@@ -230,4 +241,14 @@ fn memory_mib_max(pid: u32) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib / 1024.0)
+}
+
+fn cpu_time(pid: u32) -> Option<Duration> {
+    /// Linux reports in units of 1/100 s to every program, whatever the kernel counts in.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may hold anything; user and system time are the 14th and 15th.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    Some(TICK * ticks.iter().sum())
 }

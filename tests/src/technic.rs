@@ -1,6 +1,6 @@
 //! The real binary as a child process, just enough HTTP to look at it, and small markets to feed it with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use polars::prelude::{
 };
 use runtime::bus::{Bus, BusKind, BusOptions};
 use runtime::clock;
-use schemas::{EventTime, Timeframe};
+use schemas::{EventTime, Partition, Symbol, Timeframe};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,6 +60,7 @@ fn program() -> Command {
 ///
 /// # Panics
 /// When the time is up. `what` says what was missing.
+#[track_caller]
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let started = clock::monotonic();
     loop {
@@ -106,6 +107,7 @@ impl Finished {
     /// # Panics
     /// When the code is another, or stderr lacks one of the texts.
     #[track_caller]
+    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "often only the check is wanted")]
     pub fn expect(self, code: i32, on_stderr: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         for text in on_stderr {
@@ -177,6 +179,13 @@ impl Process {
 
     pub fn stderr(&self) -> String {
         self.read("stderr")
+    }
+
+    /// The end of the log.
+    fn last_lines(&self) -> String {
+        let text = self.stderr();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     fn read(&self, name: &str) -> String {
@@ -261,9 +270,7 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            let text = self.stderr();
-            let lines: Vec<&str> = text.lines().collect();
-            let shown = lines[lines.len().saturating_sub(20)..].join("\n");
+            let shown = self.last_lines();
             eprintln!("--- the end of the log of `{}`\n{shown}", self.name);
         }
     }
@@ -355,15 +362,30 @@ pub fn difference(found: &str, expected: &str) -> Option<String> {
     let missing: Vec<_> = expected_rows.keys().filter(|symbol| !found_rows.contains_key(*symbol)).take(5).collect();
     let extra: Vec<_> = found_rows.keys().filter(|symbol| !expected_rows.contains_key(*symbol)).take(5).collect();
     let differs = |symbol: &&&str| found_rows.get(**symbol).is_some_and(|row| *row != expected_rows[**symbol]);
-    let n_different = expected_rows.keys().filter(|symbol| differs(symbol)).count();
-    let example = expected_rows.keys().find(differs);
-    let example = example.map(|symbol| format!("found    {}\nexpected {}", found_rows[symbol], expected_rows[symbol]));
+    let different: Vec<&str> = expected_rows.keys().filter(|symbol| differs(symbol)).copied().collect();
+    let partitions: BTreeSet<Partition> = different.iter().map(|symbol| partition_of(symbol)).collect();
+    let example = expected_rows.keys().find(differs).map(|symbol| {
+        let (found, expected) = (found_rows[symbol], expected_rows[symbol]);
+        let at = found.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
+        format!("{symbol}\nfound    …{}\nexpected …{}", around(found, at), around(expected, at))
+    });
     Some(format!(
-        "{} rows where {} are expected; missing {missing:?}, extra {extra:?}, {n_different} differ\n{}",
+        "{} rows where {} are expected; missing {missing:?}, extra {extra:?}, {} differ in {} partitions, e.g. {}",
         found_rows.len(),
         expected_rows.len(),
+        different.len(),
+        partitions.len(),
         example.unwrap_or_default()
     ))
+}
+
+fn partition_of(symbol: &str) -> Partition {
+    Partition::of(Symbol::new(symbol).expect("a row has a symbol"))
+}
+
+/// The text before and behind a place.
+fn around(text: &str, at: usize) -> String {
+    String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(60)..text.len().min(at + 60)]).into_owned()
 }
 
 /// The table that a folder leads to, from the cold scan.
@@ -390,8 +412,9 @@ impl Expected {
 pub struct Fleet {
     url: String,
     source: String,
-    state: TempDir,
+    /// Before the folder that they write to.
     processes: BTreeMap<&'static str, Process>,
+    state: TempDir,
     publisher: Option<SocketAddr>,
 }
 
@@ -474,18 +497,25 @@ impl Fleet {
     ///
     /// # Panics
     /// When that does not happen, or the table is another than expected.
+    #[track_caller]
     pub fn settles_at(&mut self, expected: &Expected) {
-        self.settles_at_while(expected, |fleet| {
-            for process in fleet.processes.values_mut() {
-                assert!(process.ended().is_none(), "`{}` ended: {}", process.name, process.stderr());
-            }
-        });
+        self.settles_at_while(expected, Self::check_running);
+    }
+
+    /// # Panics
+    /// When a service has ended by itself.
+    #[track_caller]
+    pub fn check_running(&mut self) {
+        for process in self.processes.values_mut() {
+            assert!(process.ended().is_none(), "`{}` ended: {}", process.name, process.last_lines());
+        }
     }
 
     /// As [`Self::settles_at`], doing something at every look.
     ///
     /// # Panics
     /// As [`Self::settles_at`].
+    #[track_caller]
     pub fn settles_at_while(&mut self, expected: &Expected, mut each: impl FnMut(&mut Self)) {
         until(&format!("the watermark reaches {}", expected.as_of), DEADLINE, || {
             each(self);
@@ -554,6 +584,9 @@ impl Market {
     pub const FIRST_DAY: i32 = 18_001;
 
     /// Symbols that rise, fall and stand still, on weekdays, sorted by symbol and date.
+    ///
+    /// # Panics
+    /// Never: 31 bits fit.
     pub fn generate(n_symbols: u32, n_sessions: u32) -> Self {
         let mut market = Self::default();
         let mut state = 7_u64;

@@ -1,5 +1,7 @@
 //! The streaming pipeline ends in the table of the cold scan, byte for byte, whatever dies on the way.
 
+#![allow(clippy::unwrap_used, reason = "every function in here is part of a test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Sessions of the reduced folder: enough for most indicators, and for the stages to be far apart.
-const N_SESSIONS: usize = 120;
+const N_SESSIONS: usize = 60;
 
 /// How long a service may take to stop, beyond the default of `shutdown.deadline`.
 const STOP_MAX: Duration = Duration::from_secs(12);
@@ -51,8 +53,10 @@ impl World {
         self.runtime.block_on(self.bus.stream_state(&name)).map_or(0, |state| state.last_sequence)
     }
 
-    fn until_messages(&self, kind: BatchKind, n_messages: u64) {
+    /// Waits for a stream to come so far, with all services running.
+    fn until_messages(&self, fleet: &mut Fleet, kind: BatchKind, n_messages: u64) {
         until(&format!("{n_messages} {} messages", kind.as_str()), DEADLINE, || {
+            fleet.check_running();
             (self.n_messages(kind) >= n_messages).then_some(())
         });
     }
@@ -158,13 +162,16 @@ fn each_process_killed_in_mid_stream_changes_nothing() {
         ("inference", BatchKind::Prediction, 50),
         ("scoring", BatchKind::Prediction, 65),
     ] {
-        world.until_messages(reads, n_messages * percent / 100);
+        world.until_messages(&mut fleet, reads, n_messages * percent / 100);
         let is_through = fleet.status().is_some_and(|status| {
             status["watermark"].as_str().is_some_and(|watermark| watermark.starts_with(&expected.as_of))
         });
         assert!(!is_through, "{service} is not killed in mid-stream");
         fleet.kill9_and_restart(service);
     }
+    fleet.settles_at(&expected);
+    // With all that was ever scored before it.
+    fleet.kill9_and_restart("publisher");
     fleet.settles_at(&expected);
 }
 
@@ -179,9 +186,11 @@ fn a_server_killed_in_mid_stream_changes_nothing() {
     let mut fleet = Fleet::start(&world.server.url(), dir.path());
     let mut n_ended = 0;
     for (kind, percent) in [(BatchKind::Bar, 25), (BatchKind::Prediction, 50)] {
-        world.until_messages(kind, n_messages * percent / 100);
+        until(&format!("{percent} % of the {} messages", kind.as_str()), DEADLINE, || {
+            n_ended += fleet.start_missing().len();
+            (world.n_messages(kind) >= n_messages * percent / 100).then_some(())
+        });
         world.server.restart().unwrap();
-        n_ended += fleet.start_missing().len();
     }
     fleet.settles_at_while(&expected, |fleet| n_ended += fleet.start_missing().len());
     eprintln!("{n_ended} services ended because of it and were started again");
@@ -195,7 +204,7 @@ fn a_stop_is_clean_and_a_restart_goes_on_from_the_snapshots() {
     let expected = Expected::of(dir.path());
     let world = World::new();
     let mut fleet = Fleet::start(&world.server.url(), dir.path());
-    world.until_messages(BatchKind::Prediction, n_messages_of(dir.path()) * 30 / 100);
+    world.until_messages(&mut fleet, BatchKind::Prediction, n_messages_of(dir.path()) * 30 / 100);
     for service in SERVICES {
         fleet.process(service).terminate();
     }

@@ -28,6 +28,9 @@ const TURN_MAX: usize = 256;
 /// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it:
 /// 64 partitions × 8 messages of 100 KB stay below, even when this process gets no time to read.
 const PULL_MAX: usize = 8;
+/// A stage that took in no more rows since it was last idle is done within microseconds: less than it takes to move the
+/// other tasks of the thread to another one.
+const LONE_ROWS_MAX: usize = 64;
 /// Every partition's state is saved at least this often, when it changed.
 const SNAPSHOT_PERIOD: Duration = Duration::from_secs(10);
 /// Longest text of a reason in a dead letter's header.
@@ -146,6 +149,7 @@ where
         surroundings,
         progress: [Progress::default(); N_PARTITIONS as usize],
         n_recovering: 0,
+        n_rows_waiting: 0,
         refresh_at: None,
         snapshot_next: 0,
         newest: None,
@@ -167,6 +171,8 @@ struct Runner<S, D, O> {
     progress: [Progress; N_PARTITIONS as usize],
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
+    /// Rows taken in since the stage was last idle.
+    n_rows_waiting: usize,
     refresh_at: Option<Instant>,
     /// The partition whose turn to be saved it is.
     snapshot_next: u8,
@@ -343,7 +349,11 @@ where
         }
         if self.n_recovering == 0 && inbox.is_empty() {
             let mut fresh = Vec::new();
-            on_cpu(|| self.stage.on_idle(&mut fresh));
+            if std::mem::take(&mut self.n_rows_waiting) <= LONE_ROWS_MAX {
+                self.stage.on_idle(&mut fresh);
+            } else {
+                on_cpu(|| self.stage.on_idle(&mut fresh));
+            }
             outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }));
         }
         if self.stage.needs_refresh() && self.refresh_at.is_none() {
@@ -374,6 +384,7 @@ where
         let applied = match self.decode.decode(delivery) {
             Ok(Decoded { input, n_rows, event_time }) => {
                 self.surroundings.metrics.add_rows_in(n_rows);
+                self.n_rows_waiting += n_rows;
                 self.newest = self.newest.max(event_time);
                 self.stage.on_batch(input, &mut fresh)
             }
