@@ -1,19 +1,22 @@
 //! What is measured: the services, in this process or in others, and the way in.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use runtime::bus::{Bus, BusError, BusOptions};
 use runtime::outlet::{BusOutlet, Outgoing, Outlet as _, Tagged};
 use runtime::shutdown::Shutdown;
 use runtime::streams;
 use schemas::subject::Namespace;
+use schemas::{BarBatch, Partition};
 use technic::{Config, Ports, ServiceName};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -131,28 +134,39 @@ impl Target {
     }
 }
 
-/// Publishes that are under way: the next bar does not wait for the confirmation of the one before.
+/// Publishes that are under way: a bar does not wait for the confirmation of the one before, unless both are of one
+/// partition, where order counts.
 pub(crate) struct InFlight<'a> {
     target: &'a Target,
-    publishing: FuturesUnordered<futures_util::future::BoxFuture<'a, Result<(), BusError>>>,
+    publishing: FuturesUnordered<BoxFuture<'a, Result<Partition, BusError>>>,
+    /// For each partition with a batch under way, those that have to wait for it.
+    waiting: BTreeMap<Partition, VecDeque<BarBatch>>,
 }
 
 impl<'a> InFlight<'a> {
     pub(crate) fn new(target: &'a Target) -> Self {
-        Self { target, publishing: FuturesUnordered::new() }
+        Self { target, publishing: FuturesUnordered::new(), waiting: BTreeMap::new() }
     }
 
-    pub(crate) fn publish<O: Outgoing + Send + Sync + 'a>(&mut self, outputs: Vec<O>) {
-        self.publishing.push(Box::pin(self.target.publish(outputs)));
+    pub(crate) fn publish(&mut self, batches: Vec<BarBatch>) {
+        for batch in batches {
+            match self.waiting.entry(batch.header().partition) {
+                Entry::Occupied(mut entry) => entry.get_mut().push_back(batch),
+                Entry::Vacant(entry) => {
+                    entry.insert(VecDeque::new());
+                    self.start(batch);
+                }
+            }
+        }
     }
 
     /// Goes on publishing until a moment has come.
-    pub(crate) async fn until(&mut self, at: std::time::Instant) -> Result<(), BusError> {
+    pub(crate) async fn until(&mut self, at: Instant) -> Result<(), BusError> {
         let mut sleep = std::pin::pin!(tokio::time::sleep_until(at.into()));
         loop {
             tokio::select! {
                 biased;
-                Some(published) = self.publishing.next() => published?,
+                Some(published) = self.publishing.next() => self.go_on(published?),
                 () = &mut sleep => return Ok(()),
             }
         }
@@ -160,9 +174,21 @@ impl<'a> InFlight<'a> {
 
     pub(crate) async fn finish(mut self) -> Result<(), BusError> {
         while let Some(published) = self.publishing.next().await {
-            published?;
+            self.go_on(published?);
         }
         Ok(())
+    }
+
+    fn start(&mut self, batch: BarBatch) {
+        let (target, partition) = (self.target, batch.header().partition);
+        self.publishing.push(Box::pin(async move { target.publish(vec![batch]).await.map(|()| partition) }));
+    }
+
+    fn go_on(&mut self, partition: Partition) {
+        match self.waiting.get_mut(&partition).and_then(VecDeque::pop_front) {
+            Some(batch) => self.start(batch),
+            None => drop(self.waiting.remove(&partition)),
+        }
     }
 }
 

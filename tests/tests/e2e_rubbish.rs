@@ -294,7 +294,6 @@ fn bars_that_come_again_or_too_late_change_nothing() {
 
 /// STYLE §7: nothing is dropped without a counter.
 #[test]
-#[ignore = "defect: the indicator drops late and repeated rows without a metric"]
 fn bars_that_come_too_late_are_counted() {
     let mut world = World::new();
     let one = symbol("GEN000");
@@ -308,7 +307,6 @@ fn bars_that_come_too_late_are_counted() {
 
 /// A message on the subject of another partition would move a symbol in the stream of its neighbours, out of order.
 #[test]
-#[ignore = "defect: the partition of the subject is not compared with that of the batch"]
 fn a_batch_on_the_subject_of_another_partition_is_refused() {
     let mut world = World::new();
     let (one, other) = two_symbols();

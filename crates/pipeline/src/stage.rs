@@ -26,6 +26,10 @@ pub trait Stage {
 
     /// Whether [`Self::on_refresh`] would change or publish anything.
     fn needs_refresh(&self) -> bool;
+
+    /// Reports the rows that were refused one by one since the last call, by a reason from a small closed set. A stage
+    /// that takes whole messages or none has nothing to report.
+    fn take_refused(&mut self, _report: &mut dyn FnMut(&'static str, usize)) {}
 }
 
 /// A stage whose state outlives the process, a partition at a time.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pipeline::{Rejected, Restore, Stage};
 use schemas::subject::{BatchKind, Namespace};
-use schemas::{CodecError, EventTime, N_PARTITIONS, Partition, Timeframe};
+use schemas::{CodecError, EventTime, Header, N_PARTITIONS, Partition, Timeframe};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::ComponentHandle;
-use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, Start};
+use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, MESSAGE_ID_HEADER, Start};
 use crate::clock;
 use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged, publish_with_retry};
 use crate::shutdown::Shutdown;
@@ -25,9 +25,13 @@ use crate::streams::PipelineStream;
 const INBOX_MAX: usize = 1024;
 /// Messages that the stage takes in one turn.
 const TURN_MAX: usize = 256;
-/// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it:
-/// 64 partitions × 8 messages of 100 KB stay below, even when this process gets no time to read.
-const PULL_MAX: usize = 8;
+/// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it,
+/// and the publisher reads the scores, its largest messages, twice: 2 × 64 partitions × 4 messages of 100 KB stay below,
+/// even when this process gets no time to read.
+const PULL_MAX: usize = 4;
+/// Start-up asks again for this long when the bus does not answer.
+const START_RETRY_FOR: Duration = Duration::from_mins(1);
+const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// A stage that took in no more rows since it was last idle is done within microseconds: less than it takes to move the
 /// other tasks of the thread to another one.
 const LONE_ROWS_MAX: usize = 64;
@@ -74,6 +78,11 @@ pub enum LineError {
         #[source]
         source: BusError,
     },
+    #[error(
+        "{service} missed a batch of {partition}: {found} of run {epoch:x} came after {before}; nothing was made of it, \
+         a restart reads it again from the stream"
+    )]
+    Gap { service: &'static str, partition: Partition, epoch: u64, before: u64, found: u64 },
     #[error("{service} cannot keep its state")]
     State {
         service: &'static str,
@@ -87,8 +96,26 @@ pub enum LineError {
 pub struct Decoded<I> {
     pub input: I,
     pub n_rows: usize,
-    /// Newest event time; `None` for reference data.
-    pub event_time: Option<EventTime>,
+    /// The header of a batch; `None` for reference data.
+    pub place: Option<Place>,
+}
+
+impl<I> Decoded<I> {
+    /// An input that is a batch.
+    pub fn batch(input: I, n_rows: usize, header: fn(&I) -> &Header) -> Self {
+        let &Header { partition, epoch, seq, event_time, .. } = header(&input);
+        Self { n_rows, place: Some(Place { partition, epoch, seq, event_time }), input }
+    }
+}
+
+/// Where a batch belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub partition: Partition,
+    /// Run of the producer, and the number of the batch within it.
+    pub epoch: u64,
+    pub seq: u64,
+    pub event_time: EventTime,
 }
 
 /// Turns a delivery into the input of a stage.
@@ -122,6 +149,38 @@ struct Progress {
     published: u64,
     /// State changed since it was saved.
     is_dirty: bool,
+    /// Run and number of the newest batches, one per producer.
+    newest: [Option<(u64, u64)>; PRODUCERS_MAX],
+}
+
+/// Runs of producers whose numbering is followed in a partition; more than one only while a producer is replaced.
+const PRODUCERS_MAX: usize = 4;
+
+/// How a batch follows those before it.
+enum Follows {
+    /// It is the next one, or the first one of its producer.
+    Yes,
+    /// It was taken in before.
+    IsRepeat,
+    /// One or more before it are missing; the number of the last one that came.
+    After(u64),
+}
+
+impl Progress {
+    /// Takes note of a batch by its number.
+    fn follow(&mut self, epoch: u64, seq: u64) -> Follows {
+        let known = self.newest.iter().position(|newest| newest.is_some_and(|(known, _)| known == epoch));
+        let before = known.and_then(|at| self.newest[at]).map(|(_, before)| before);
+        match before {
+            Some(before) if seq <= before => return Follows::IsRepeat,
+            Some(before) if seq > before + 1 => return Follows::After(before),
+            _ => {}
+        }
+        // The one heard of last comes first, so that the others are forgotten in turn.
+        self.newest[..=known.unwrap_or(PRODUCERS_MAX - 1)].rotate_right(1);
+        self.newest[0] = Some((epoch, seq));
+        Follows::Yes
+    }
 }
 
 /// Runs a stage until shutdown is requested.
@@ -245,16 +304,16 @@ where
         let bus = self.surroundings.bus.clone();
         let input = PipelineStream::Batches(self.line.input).name(&self.line.namespace);
         // What was ever given out: the messages themselves may have expired, as they do overnight.
-        let newest = bus.stream_state(&input).await.map_err(bus_error)?.last_sequence;
+        let newest = patiently(|| bus.stream_state(&input)).await.map_err(bus_error)?.last_sequence;
         let mut n_restored = 0_usize;
         for partition in Partition::all() {
             let progress = &mut self.progress[partition.index()];
             let subject = self.line.namespace.batch(self.line.input, self.line.timeframe, partition);
-            progress.target = bus.last_sequence(&input, &subject).await.map_err(bus_error)?;
+            progress.target = patiently(|| bus.last_sequence(&input, &subject)).await.map_err(bus_error)?;
             if let Some(kind) = self.line.output {
                 let stream = PipelineStream::Batches(kind).name(&self.line.namespace);
                 let subject = self.line.namespace.batch(kind, self.line.timeframe, partition);
-                let last = bus.last(&stream, &subject).await.map_err(bus_error)?;
+                let last = patiently(|| bus.last(&stream, &subject)).await.map_err(bus_error)?;
                 let sequence = last.and_then(|stored| {
                     let header = stored.headers.iter().find(|(name, _)| name == INPUT_SEQUENCE_HEADER);
                     header.and_then(|(_, value)| value.parse().ok())
@@ -296,7 +355,7 @@ where
         let Line { service, namespace, timeframe, input, .. } = &self.line;
         let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
             let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
-            self.surroundings.bus.consume(spec)
+            patiently(move || self.surroundings.bus.consume(spec.clone()))
         };
         let mut consumers = Vec::new();
         for partition in Partition::all() {
@@ -342,7 +401,7 @@ where
         let mut done = Vec::with_capacity(arrivals.len());
         for arrival in arrivals.drain(..) {
             let (origin, delivery) = arrival.map_err(|source| LineError::Bus { service, source })?;
-            if let Some(rejected) = self.apply(origin, &delivery, &mut outputs) {
+            if let Some(rejected) = self.apply(origin, &delivery, &mut outputs)? {
                 self.bury(&delivery, &rejected).await?;
             }
             done.push(delivery);
@@ -374,21 +433,27 @@ where
     }
 
     /// Hands one delivery to the stage. What it was rejected for, if it was.
-    fn apply(&mut self, origin: Origin, delivery: &Delivery, outputs: &mut Vec<Tagged<S::Output>>) -> Option<Rejected> {
+    fn apply(
+        &mut self,
+        origin: Origin,
+        delivery: &Delivery,
+        outputs: &mut Vec<Tagged<S::Output>>,
+    ) -> Result<Option<Rejected>, LineError> {
         if let Origin::Partition(partition) = origin
             && delivery.sequence <= self.progress[partition.index()].position
         {
-            return None;
+            return Ok(None);
         }
         let mut fresh = Vec::new();
         let applied = match self.decode.decode(delivery) {
-            Ok(Decoded { input, n_rows, event_time }) => {
-                self.surroundings.metrics.add_rows_in(n_rows);
-                self.n_rows_waiting += n_rows;
-                self.newest = self.newest.max(event_time);
-                self.stage.on_batch(input, &mut fresh)
+            Ok(decoded) => self.apply_decoded(origin, decoded, &mut fresh)?,
+            Err(error) => {
+                if let Origin::Partition(partition) = origin {
+                    // It may have been any number: what follows it is no gap.
+                    self.progress[partition.index()].newest = [None; PRODUCERS_MAX];
+                }
+                Err(rejected_by_codec(&error))
             }
-            Err(error) => Err(rejected_by_codec(&error)),
         };
         if let Origin::Partition(partition) = origin {
             let progress = &mut self.progress[partition.index()];
@@ -403,7 +468,34 @@ where
             }
         }
         outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: Some(delivery.sequence) }));
-        applied.err()
+        let metrics = &self.surroundings.metrics;
+        self.stage.take_refused(&mut |reason, n_rows| metrics.add_rejected(reason, n_rows));
+        Ok(applied.err())
+    }
+
+    fn apply_decoded(
+        &mut self,
+        origin: Origin,
+        Decoded { input, n_rows, place }: Decoded<S::Input>,
+        fresh: &mut Vec<S::Output>,
+    ) -> Result<Result<(), Rejected>, LineError> {
+        if let (Origin::Partition(partition), Some(place)) = (origin, place) {
+            if place.partition != partition {
+                let detail = format!("a batch of {} on the subject of {partition}", place.partition);
+                return Ok(Err(Rejected::new("wrong_partition", detail)));
+            }
+            match self.progress[partition.index()].follow(place.epoch, place.seq) {
+                Follows::Yes => {}
+                Follows::IsRepeat => return Ok(Ok(())),
+                Follows::After(before) => {
+                    let (service, epoch, found) = (self.line.service, place.epoch, place.seq);
+                    return Err(LineError::Gap { service, partition, epoch, before, found });
+                }
+            }
+            self.newest = self.newest.max(Some(place.event_time));
+        }
+        self.surroundings.metrics.add_rows_in(n_rows);
+        Ok(self.stage.on_batch(input, fresh))
     }
 
     async fn refresh(&mut self) -> Result<(), LineError> {
@@ -443,8 +535,10 @@ where
         );
         self.surroundings.metrics.add_rejected(rejected.reason, 1);
         let sequence = delivery.sequence.to_string();
+        let id = format!("dead:{service}:{}:{sequence}", delivery.subject);
         let detail: String = rejected.detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
         let headers = [
+            (MESSAGE_ID_HEADER, id.as_str()),
             ("Technic-Reason", rejected.reason),
             ("Technic-Detail", detail.as_str()),
             ("Technic-Subject", delivery.subject.as_str()),
@@ -473,6 +567,23 @@ where
             progress.is_dirty = false;
         }
         Ok(())
+    }
+}
+
+/// Asks again while the bus does not answer: at start-up as patiently as a reader that lost its connection.
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, BusError>
+where
+    F: Future<Output = Result<T, BusError>>,
+{
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() && started.elapsed() < START_RETRY_FOR => {
+                warn!(%error, "the bus does not answer, asking again");
+                tokio::time::sleep(START_RETRY_PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

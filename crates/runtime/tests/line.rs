@@ -103,7 +103,8 @@ impl Outlet<FeatureBatch> for Breaking {
 
 fn decode(delivery: &Delivery) -> Result<Decoded<BarBatch>, CodecError> {
     let input = BarBatch::decode(&delivery.payload)?;
-    Ok(Decoded { n_rows: input.len(), event_time: Some(input.header().event_time), input })
+    let n_rows = input.len();
+    Ok(Decoded::batch(input, n_rows, BarBatch::header))
 }
 
 fn symbol() -> Symbol {
@@ -316,14 +317,46 @@ async fn what_cannot_be_applied_goes_to_the_dead_letters_and_the_rest_goes_on() 
     tokio::time::timeout(DEADLINE, arrived).await.expect("the rest goes on");
     world.stop(running).await;
     let dead = PipelineStream::Dead.name(&NAMESPACE);
-    let state = world.bus.stream_state(&dead).await.unwrap();
-    assert_eq!(state.messages, 2);
+    assert_eq!(world.bus.stream_state(&dead).await.unwrap().messages, 2);
     let last = world.bus.last(&dead, &NAMESPACE.dead("indicator")).await.unwrap().unwrap();
     let header = |name: &str| last.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
     assert_eq!(header("Technic-Reason"), Some("refused"));
     assert_eq!(header("Technic-Detail"), Some("as the test askedfor"));
     assert_eq!(header("Technic-Sequence"), Some("3"));
     assert_eq!(last.payload, batch(3).payload());
+}
+
+#[tokio::test]
+async fn a_batch_that_is_missing_halts_the_service_and_a_repeated_one_changes_nothing() {
+    let world = World::new().await;
+    world.publish([1, 2, 2, 1, 3]).await;
+    let (_shutdown, task) = world.start(Counting::default(), world.outlet());
+    world.wait_for(3, 3.0).await;
+    world.publish([5]).await;
+    let error = tokio::time::timeout(DEADLINE, task).await.expect("it halts").unwrap().unwrap_err();
+    assert!(matches!(error, LineError::Gap { before: 3, found: 5, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_batch_on_the_subject_of_another_partition_is_rejected() {
+    let world = World::new().await;
+    let other = Partition::all().find(|&partition| partition != Partition::of(symbol())).unwrap();
+    let subject = NAMESPACE.batch(BatchKind::Bar, Timeframe::D1, other);
+    world.bus.publish(&subject, None, batch(1).payload()).await.unwrap();
+    world.publish([1]).await;
+    let running = world.start(Counting::default(), world.outlet());
+    world.wait_for(1, 1.0).await;
+    let dead = async {
+        loop {
+            let stream = PipelineStream::Dead.name(&NAMESPACE);
+            if let Some(stored) = world.bus.last(&stream, &NAMESPACE.dead("indicator")).await.unwrap() {
+                return stored.headers.into_iter().find(|(name, _)| name == "Technic-Reason").unwrap().1;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(DEADLINE, dead).await.unwrap(), "wrong_partition");
+    world.stop(running).await;
 }
 
 #[tokio::test]

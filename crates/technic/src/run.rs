@@ -19,9 +19,7 @@ use runtime::state_store::StateStore;
 use runtime::streams;
 use runtime::telemetry::Metrics;
 use schemas::subject::{BatchKind, Namespace};
-use schemas::{
-    BarBatch, CodecError, EventTime, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch, Timeframe,
-};
+use schemas::{BarBatch, CodecError, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch, Timeframe};
 use scoring::{ScoringInput, ScoringSetup, ScoringStage};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -348,26 +346,29 @@ fn start_epoch() -> u64 {
 
 fn bars(delivery: &Delivery) -> Result<Decoded<BarBatch>, CodecError> {
     let input = BarBatch::decode(&delivery.payload)?;
-    Ok(Decoded { n_rows: input.len(), event_time: Some(input.header().event_time), input })
+    let n_rows = input.len();
+    Ok(Decoded::batch(input, n_rows, BarBatch::header))
 }
 
 fn features(delivery: &Delivery) -> Result<Decoded<FeatureBatch>, CodecError> {
     let input = FeatureBatch::decode(&delivery.payload)?;
-    Ok(Decoded { n_rows: input.bars().len(), event_time: Some(input.header().event_time), input })
+    let n_rows = input.bars().len();
+    Ok(Decoded::batch(input, n_rows, FeatureBatch::header))
 }
 
 fn scoring_input(namespace: &Namespace, delivery: &Delivery) -> Result<Decoded<ScoringInput>, CodecError> {
     if namespace.parse_batch(&delivery.subject).is_none() {
         let instrument = Instrument::decode(&delivery.payload)?;
-        return Ok(Decoded { input: ScoringInput::Instrument(instrument), n_rows: 1, event_time: None });
+        return Ok(Decoded { input: ScoringInput::Instrument(instrument), n_rows: 1, place: None });
     }
     let batch = PredictionBatch::decode(&delivery.payload)?;
-    let (n_rows, event_time) = (batch.rows().len(), Some(batch.header().event_time));
-    Ok(Decoded { input: ScoringInput::Predictions(batch), n_rows, event_time })
+    let n_rows = batch.rows().len();
+    let Decoded { input, place, .. } = Decoded::batch(batch, n_rows, PredictionBatch::header);
+    Ok(Decoded { input: ScoringInput::Predictions(input), n_rows, place })
 }
 
 fn scores(delivery: &Delivery) -> Result<Decoded<ScoreBatch>, CodecError> {
     let input = ScoreBatch::decode(&delivery.payload)?;
-    let event_time: EventTime = input.header.event_time;
-    Ok(Decoded { n_rows: input.rows.len(), event_time: Some(event_time), input })
+    let n_rows = input.rows.len();
+    Ok(Decoded::batch(input, n_rows, |batch| &batch.header))
 }

@@ -18,6 +18,8 @@ pub struct IndicatorStage {
     shards: Vec<Shard>,
     plan_hash: u64,
     dropped: Dropped,
+    /// What of it was reported already.
+    reported: Dropped,
 }
 
 /// Rows that were left out, by reason.
@@ -69,6 +71,7 @@ impl Default for IndicatorStage {
             shards: Partition::all().map(|_| Shard::default()).collect(),
             plan_hash: plan().hash(),
             dropped: Dropped::default(),
+            reported: Dropped::default(),
         }
     }
 }
@@ -109,6 +112,21 @@ impl Stage for IndicatorStage {
 
     fn needs_refresh(&self) -> bool {
         false
+    }
+
+    fn take_refused(&mut self, report: &mut dyn FnMut(&'static str, usize)) {
+        let Dropped { duplicate, time_went_back, correction_too_deep } = self.dropped;
+        let counts = [
+            ("duplicate", duplicate, self.reported.duplicate),
+            ("time_went_back", time_went_back, self.reported.time_went_back),
+            ("correction_too_deep", correction_too_deep, self.reported.correction_too_deep),
+        ];
+        for (reason, now, before) in counts {
+            if now > before {
+                report(reason, usize::try_from(now - before).unwrap_or(usize::MAX));
+            }
+        }
+        self.reported = self.dropped;
     }
 }
 

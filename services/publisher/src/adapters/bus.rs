@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::{Hub, Update};
 
 /// Results that are asked for at once.
-const PULL_MAX: usize = 512;
+const PULL_MAX: usize = 256;
 
 /// Hands updates to the clients of this process.
 #[derive(Debug, Clone)]
