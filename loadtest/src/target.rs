@@ -28,7 +28,7 @@ use crate::http;
 use crate::market::Market;
 use crate::nats_server::NatsServer;
 
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 const HISTORY_MAX: Duration = Duration::from_mins(10);
 
 /// The services behind ingest, and a bus on which this process takes the place of ingest.
@@ -41,7 +41,7 @@ pub(crate) struct Target {
 
 enum Host {
     Here { shutdown: Shutdown, services: JoinHandle<anyhow::Result<()>> },
-    Elsewhere { technic: Technic, _server: NatsServer },
+    Elsewhere { technic: Box<Technic>, _server: Box<NatsServer> },
 }
 
 impl Target {
@@ -83,7 +83,12 @@ impl Target {
         streams::ensure(&bus, &Namespace::Live).await?;
         let arguments = ["run", "indicator", "inference", "scoring", "publisher", "--bus", &server.url()];
         let (technic, address) = Technic::start_publisher(&arguments).await?;
-        Ok(Self { bus, bus_options, address, host: Host::Elsewhere { technic, _server: server } })
+        Ok(Self {
+            bus,
+            bus_options,
+            address,
+            host: Host::Elsewhere { technic: Box::new(technic), _server: Box::new(server) },
+        })
     }
 
     /// Delivers reference data and so many sessions, and waits until the table is at rest.

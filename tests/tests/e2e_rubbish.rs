@@ -311,7 +311,7 @@ fn a_batch_on_the_subject_of_another_partition_is_refused() {
     let mut world = World::new();
     let (one, other) = two_symbols();
     let payload = batch(one, [bar(N_SESSIONS, 3.0)]).encode();
-    world.check_refused(&subject_of(BatchKind::Bar, other), payload, "indicator", "invalid", "partition");
+    world.check_refused(&subject_of(BatchKind::Bar, other), payload, "indicator", "wrong_partition", "subject");
     world.check_unchanged();
 }
 

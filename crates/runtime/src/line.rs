@@ -479,6 +479,7 @@ where
         Decoded { input, n_rows, place }: Decoded<S::Input>,
         fresh: &mut Vec<S::Output>,
     ) -> Result<Result<(), Rejected>, LineError> {
+        self.surroundings.metrics.add_rows_in(n_rows);
         if let (Origin::Partition(partition), Some(place)) = (origin, place) {
             if place.partition != partition {
                 let detail = format!("a batch of {} on the subject of {partition}", place.partition);
@@ -494,7 +495,6 @@ where
             }
             self.newest = self.newest.max(Some(place.event_time));
         }
-        self.surroundings.metrics.add_rows_in(n_rows);
         Ok(self.stage.on_batch(input, fresh))
     }
 
