@@ -206,7 +206,7 @@ where
         decode,
         outlet,
         surroundings,
-        progress: [Progress::default(); N_PARTITIONS as usize],
+        progress: vec![Progress::default(); usize::from(N_PARTITIONS)],
         n_recovering: 0,
         n_rows_waiting: 0,
         refresh_at: None,
@@ -227,7 +227,8 @@ struct Runner<S, D, O> {
     decode: D,
     outlet: O,
     surroundings: Surroundings,
-    progress: [Progress; N_PARTITIONS as usize],
+    /// By partition.
+    progress: Vec<Progress>,
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
     /// Rows taken in since the stage was last idle.
