@@ -6,6 +6,7 @@
 mod config;
 mod manifest;
 mod stage;
+pub mod trees;
 
 pub use config::InferenceOptions;
 pub use manifest::{Manifest, ModelError, Target};

@@ -1,0 +1,53 @@
+//! The sliced kernel in plain loops over 64 bytes, which the compiler turns into whatever vectors its caller may use.
+
+#![expect(clippy::inline_always, reason = "a function takes on the instructions of the caller it is part of")]
+
+use super::bins::{Planes, ROWS};
+use super::complete::{CompleteTree, CompleteTrees, LEAVES, leaf_numbers};
+
+type Lanes = [u8; ROWS];
+
+/// Adds all trees to the sums of a block of rows.
+#[inline(always)]
+pub(super) fn add_sliced(trees: &CompleteTrees, planes: &Planes, sums: &mut [f32; ROWS]) {
+    match trees.depth {
+        3 => add_trees(trees, sums, |tree| leaf_numbers!(3, tree, planes, 1)),
+        4 => add_trees(trees, sums, |tree| leaf_numbers!(4, tree, planes, 1)),
+        5 => add_trees(trees, sums, |tree| leaf_numbers!(5, tree, planes, 1)),
+        _ => add_trees(trees, sums, |tree| leaf_numbers!(6, tree, planes, 1)),
+    }
+}
+
+#[inline(always)]
+fn add_trees(trees: &CompleteTrees, sums: &mut [f32; ROWS], leaf_numbers: impl Fn(&CompleteTree) -> Lanes) {
+    for tree in &trees.trees {
+        let leaves = leaf_numbers(tree);
+        for (sum, leaf) in sums.iter_mut().zip(leaves) {
+            *sum += tree.leaves[usize::from(leaf) % LEAVES];
+        }
+    }
+}
+
+/// 1 where a row goes right.
+#[inline(always)]
+fn bottom(tree: &CompleteTree, planes: &Planes, node: usize) -> Lanes {
+    let plane = &planes[usize::from(tree.planes[node])];
+    let bin = tree.bins[node];
+    let mut lanes = [0; ROWS];
+    for (lane, &byte) in lanes.iter_mut().zip(plane) {
+        *lane = u8::from(byte > bin);
+    }
+    lanes
+}
+
+/// What the left subtree says, or the right one, whose leaves come `half` later.
+#[inline(always)]
+fn above(tree: &CompleteTree, planes: &Planes, node: usize, left: Lanes, right: Lanes, half: u8) -> Lanes {
+    let plane = &planes[usize::from(tree.planes[node])];
+    let bin = tree.bins[node];
+    let mut lanes = left;
+    for ((lane, right), &byte) in lanes.iter_mut().zip(right).zip(plane) {
+        *lane = if byte > bin { right + half } else { *lane };
+    }
+    lanes
+}
