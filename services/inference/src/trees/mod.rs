@@ -23,6 +23,9 @@ pub use ensemble::{
     Workspace,
 };
 
+#[cfg(test)]
+pub(crate) use xgboost_json::tests::STUMP;
+
 /// Bytes of a model file.
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
 

@@ -202,12 +202,12 @@ fn inconsistent(what: String) -> TreeError {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::trees::ensemble::{Rows, Workspace};
 
     /// A stump: `x < 0.5` is −1, else 2, missing is 2.
-    pub(in crate::trees) const STUMP: &str = r#"{"version": [3, 2, 0], "learner": {"attributes": {},
+    pub(crate) const STUMP: &str = r#"{"version": [3, 2, 0], "learner": {"attributes": {},
         "feature_names": ["x"], "feature_types": ["float"],
         "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "iteration_indptr": [0, 1], "trees": [
             {"left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0],
