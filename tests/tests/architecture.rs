@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("publisher", &["pipeline", "runtime", "schemas"]),
     ("technic", &["indicator", "inference", "ingest", "pipeline", "publisher", "runtime", "schemas", "scoring"]),
     ("xtask", &[]),
+    ("bench-trees", &["inference"]),
 ];
 
 const FREE: &str = "tests";

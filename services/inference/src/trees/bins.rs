@@ -60,7 +60,7 @@ pub(super) struct SplitIndex {
 #[derive(Debug)]
 pub(super) struct BinnedRows {
     planes: Box<Planes>,
-    /// A row after the other, each with all planes.
+    /// A row after the other, each with all planes; as many as a block has at most.
     rows: Vec<u8>,
     n_planes: usize,
 }
@@ -95,8 +95,10 @@ impl BinnedRows {
     pub(super) fn fill_rows(&mut self, bins: &Bins, rows: Rows<'_>, first: usize, n_rows: usize) -> usize {
         // A row of at least one byte, so that a model without splits has rows, too.
         self.n_planes = bins.n_planes().max(1);
-        self.rows.resize(n_rows * self.n_planes, 0);
-        fill_rows(&bins.columns, rows, first, &mut self.rows, self.n_planes)
+        // Room for a whole block, so that a later and larger one finds it.
+        self.rows.resize(ROWS * self.n_planes, 0);
+        let bytes = &mut self.rows[..n_rows * self.n_planes];
+        fill_rows(&bins.columns, rows, first, bytes, self.n_planes)
     }
 }
 

@@ -347,3 +347,192 @@ fn unsupported(feature: impl Into<String>) -> TreeError {
 fn inconsistent(what: impl Into<String>) -> TreeError {
     TreeError::Inconsistent { what: what.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trees::ensemble::{Rows, Workspace};
+
+    fn varint(mut number: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push((number & 0x7F) as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    }
+
+    fn bytes(number: u64, content: &[u8]) -> Vec<u8> {
+        [varint(number << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
+    }
+
+    fn integer(number: u64, value: u64) -> Vec<u8> {
+        [varint(number << 3), varint(value)].concat()
+    }
+
+    fn named(name: &str, content: Vec<u8>) -> Vec<u8> {
+        bytes(5, &[bytes(1, name.as_bytes()), content].concat())
+    }
+
+    fn integers(name: &str, values: &[u64]) -> Vec<u8> {
+        named(name, values.iter().flat_map(|&value| integer(8, value)).collect())
+    }
+
+    fn floats(name: &str, values: &[f32]) -> Vec<u8> {
+        named(name, bytes(7, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
+    }
+
+    fn texts(name: &str, values: &[&str]) -> Vec<u8> {
+        named(name, values.iter().flat_map(|value| bytes(9, value.as_bytes())).collect())
+    }
+
+    /// A stump on the second of two features, `x < 0.5` is −1, else 2, missing is −1, as lists by name.
+    fn stump() -> Vec<(&'static str, Vec<u8>)> {
+        let list = |name, values: &[u64]| (name, integers(name, values));
+        vec![
+            list("nodes_treeids", &[0, 0, 0]),
+            list("nodes_nodeids", &[0, 1, 2]),
+            list("nodes_featureids", &[1, 0, 0]),
+            ("nodes_values", floats("nodes_values", &[0.5, 0.0, 0.0])),
+            ("nodes_modes", texts("nodes_modes", &["BRANCH_LT", "LEAF", "LEAF"])),
+            list("nodes_truenodeids", &[1, 0, 0]),
+            list("nodes_falsenodeids", &[2, 0, 0]),
+            list("nodes_missing_value_tracks_true", &[1, 0, 0]),
+            list("target_treeids", &[0, 0]),
+            list("target_nodeids", &[1, 2]),
+            list("target_ids", &[0, 0]),
+            ("target_weights", floats("target_weights", &[-1.0, 2.0])),
+            ("base_values", floats("base_values", &[0.25])),
+            ("n_targets", named("n_targets", integer(3, 1))),
+            ("post_transform", named("post_transform", bytes(4, b"NONE"))),
+        ]
+    }
+
+    fn model(operator: &str, attributes: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
+        let attributes: Vec<u8> = attributes.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+        let node = [bytes(4, operator.as_bytes()), attributes, bytes(7, b"ai.onnx.ml")].concat();
+        let shape = [bytes(1, &[]), bytes(1, &integer(1, 2))].concat();
+        let tensor = [integer(1, 1), bytes(2, &shape)].concat();
+        let input = [bytes(1, b"features"), bytes(2, &bytes(1, &tensor))].concat();
+        [integer(1, 8), bytes(7, &[bytes(1, &node), bytes(11, &input)].concat())].concat()
+    }
+
+    fn with(name: &'static str, attribute: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
+        let mut attributes = stump();
+        attributes.retain(|(other, _)| *other != name);
+        attributes.push((name, attribute));
+        attributes
+    }
+
+    fn predict(model: &[u8], x: [f32; 4]) -> Vec<f32> {
+        let ensemble = Ensemble::from_onnx(model).unwrap();
+        let columns = [[9.0; 4], x].concat();
+        let mut out = vec![0.0; 4];
+        ensemble.predict(Rows::new(&columns, 4), &mut Workspace::new(), &mut out);
+        out
+    }
+
+    #[test]
+    fn every_branch_mode_is_understood() {
+        let check = |mode: &str, expected: [f32; 4]| {
+            let attributes = with("nodes_modes", texts("nodes_modes", &[mode, "LEAF", "LEAF"]));
+            let found = predict(&model("TreeEnsembleRegressor", &attributes), [0.4, 0.5, 0.6, f32::NAN]);
+            assert_eq!(found, expected, "{mode}");
+        };
+        let (yes, no) = (-0.75, 2.25);
+        check("BRANCH_LT", [yes, no, no, yes]);
+        check("BRANCH_LEQ", [yes, yes, no, yes]);
+        check("BRANCH_GT", [no, no, yes, yes]);
+        check("BRANCH_GTE", [no, yes, yes, yes]);
+    }
+
+    #[test]
+    fn missing_is_false_unless_it_tracks_true() {
+        let mut attributes = stump();
+        attributes.retain(|(name, _)| *name != "nodes_missing_value_tracks_true");
+        assert_eq!(predict(&model("TreeEnsembleRegressor", &attributes), [f32::NAN; 4]), [2.25; 4]);
+    }
+
+    #[test]
+    fn a_binary_classifier_gives_the_probability_of_class_1() {
+        let mut attributes = stump();
+        attributes
+            .retain(|(name, _)| !name.starts_with("target_") && *name != "post_transform" && *name != "n_targets");
+        attributes.extend([
+            ("", integers("class_treeids", &[0, 0])),
+            ("", integers("class_nodeids", &[1, 2])),
+            ("", integers("class_ids", &[0, 0])),
+            ("", floats("class_weights", &[-1.0, 2.0])),
+            ("", integers("classlabels_int64s", &[0, 1])),
+            ("", named("post_transform", bytes(4, b"LOGISTIC"))),
+        ]);
+        let found = predict(&model("TreeEnsembleClassifier", &attributes), [0.0, 1.0, 0.0, 1.0]);
+        for (found, margin) in found.into_iter().zip([-0.75_f64, 2.25, -0.75, 2.25]) {
+            assert!((f64::from(found) - 1.0 / (1.0 + (-margin).exp())).abs() < 1e-7, "{found} {margin}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        let check = |name: &'static str, attribute: Vec<u8>, expected: &str| {
+            let error = Ensemble::from_onnx(&model("TreeEnsembleRegressor", &with(name, attribute))).unwrap_err();
+            let text = match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            };
+            assert!(text.contains(expected), "{text}");
+        };
+        let text = |name: &str, text: &str| named(name, bytes(4, text.as_bytes()));
+        check("post_transform", text("post_transform", "SOFTMAX"), "the transform `SOFTMAX`");
+        check("aggregate_function", text("aggregate_function", "MAX"), "the aggregate function `MAX`");
+        check("n_targets", named("n_targets", integer(3, 2)), "several outputs (n_targets)");
+        check("base_values", floats("base_values", &[0.0, 1.0]), "several outputs (base_values)");
+        check("target_ids", integers("target_ids", &[0, 1]), "several outputs (leaves)");
+        check("target_nodeids", integers("target_nodeids", &[1, 1]), "several weights of one leaf");
+        check("target_nodeids", integers("target_nodeids", &[1, 0]), "leaf 2 of tree 0 has no weight");
+        check("target_ids", integers("target_ids", &[0]), "the lists of leaves differ in length");
+        check("nodes_values", floats("nodes_values", &[0.5]), "the lists of nodes differ in length");
+        check("nodes_values_as_tensor", named("nodes_values_as_tensor", bytes(5, b"")), "`nodes_values_as_tensor`");
+        check("nodes_modes", texts("nodes_modes", &["BRANCH_EQ", "LEAF", "LEAF"]), "branch mode `BRANCH_EQ`");
+        check("nodes_nodeids", integers("nodes_nodeids", &[0, 1, 1]), "node 1 of tree 0 exists twice");
+        check("nodes_truenodeids", integers("nodes_truenodeids", &[7, 0, 0]), "leads to node 7");
+        check("nodes_truenodeids", integers("nodes_truenodeids", &[0, 0, 0]), "node 0 is reached twice");
+        check("nodes_featureids", integers("nodes_featureids", &[2, 0, 0]), "asks for feature 2 of 2");
+        check("nodes_featureids", integers("nodes_featureids", &[u64::MAX, 0, 0]), "of 2");
+        let error = Ensemble::from_onnx(&model("LinearRegressor", &stump())).unwrap_err().to_string();
+        assert!(error.contains("the operator `LinearRegressor`"), "{error}");
+        assert!(Ensemble::from_onnx(&[]).unwrap_err().to_string().contains("no graph"));
+    }
+
+    proptest! {
+        /// It may be refused or not, but it never panics; what is accepted can be evaluated.
+        #[test]
+        fn damaged_files_do_no_harm(
+            damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            len in any::<prop::sample::Index>(),
+            is_cut in any::<bool>(),
+        ) {
+            let mut file = model("TreeEnsembleRegressor", &stump());
+            for (index, byte) in damages {
+                let at = index.index(file.len());
+                file[at] = byte;
+            }
+            if is_cut {
+                file.truncate(len.index(file.len()));
+            }
+            if let Ok(ensemble) = Ensemble::from_onnx(&file) {
+                let row = vec![0.0; ensemble.n_features()];
+                ensemble.predict(Rows::new(&row, 1), &mut Workspace::new(), &mut [0.0]);
+            }
+        }
+
+        #[test]
+        fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), 0..200)) {
+            // Noise is all but never a model; what matters is that the answer comes.
+            prop_assert!(Ensemble::from_onnx(&noise).is_err());
+        }
+    }
+}

@@ -203,6 +203,8 @@ fn inconsistent(what: String) -> TreeError {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::trees::ensemble::{Rows, Workspace};
 
@@ -275,5 +277,28 @@ pub(crate) mod tests {
         check("\"split_indices\": [0", "\"split_indices\": [1", "asks for feature 1 of 1");
         check("5E-1, -1.0", "5E-1, 1e39", "the value of leaf 1 is not finite");
         check("\"learner\"", "\"teacher\"", "missing field `learner`");
+    }
+
+    proptest! {
+        /// It may be refused or not, but it never panics; what is accepted can be evaluated.
+        #[test]
+        fn damaged_files_do_no_harm(
+            damages in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"0129-.e[]{},:\"x"[..])), 0..4),
+            len in any::<prop::sample::Index>(),
+            is_cut in any::<bool>(),
+        ) {
+            let mut file = STUMP.as_bytes().to_vec();
+            for (index, byte) in damages {
+                let at = index.index(file.len());
+                file[at] = byte;
+            }
+            if is_cut {
+                file.truncate(len.index(file.len()));
+            }
+            if let Ok(ensemble) = Ensemble::from_xgboost_json(&file) {
+                let row = vec![0.0; ensemble.n_features()];
+                ensemble.predict(Rows::new(&row, 1), &mut Workspace::new(), &mut [0.0]);
+            }
+        }
     }
 }
