@@ -46,6 +46,7 @@ impl Peer {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the builder's own error, which carries the builder")]
 fn single_threaded(builder: SessionBuilder) -> BuilderResult {
     builder
         .with_optimization_level(GraphOptimizationLevel::Level3)?

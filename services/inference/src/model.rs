@@ -37,8 +37,8 @@ impl Model {
             Ensemble::from_xgboost_json(&file).map_err(|source| ModelError::Trees { model: model.clone(), source })?;
         check_features(&model, &manifest.features.names, &ensemble)?;
         check_output(&model, manifest.target, ensemble.link())?;
-        let column = |feature: &String| plan.index_of(feature).expect("the manifest was checked against the plan");
-        let columns = manifest.features.names.iter().map(column).collect();
+        // The manifest was checked against the plan: none of them is missing.
+        let columns = manifest.features.names.iter().filter_map(|feature| plan.index_of(feature)).collect();
         Ok(Self { reference: manifest.model_ref(), id: model, target: manifest.target, ensemble, columns })
     }
 

@@ -20,7 +20,8 @@ fn a_warm_batch_allocates_nothing() {
         let parts = EnsembleParts {
             n_features: 4,
             feature_names: Vec::new(),
-            base_margin: 0.0,
+            start: 0.0,
+            offset: 0.0,
             link: Link::Logistic,
             trees: vec![tree(depth); 100],
         };

@@ -56,7 +56,7 @@ fn above(tree: &CompleteTree, planes: &Planes, node: usize, left: __m512i, right
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn goes_right(tree: &CompleteTree, planes: &Planes, node: usize) -> u64 {
-    let plane = must_cast(planes[usize::from(tree.planes[node])]);
+    let plane = must_cast(planes.0[usize::from(tree.planes[node])]);
     _mm512_cmpgt_epu8_mask(plane, _mm512_set1_epi32(i32::from_ne_bytes(tree.wide_bins[node])))
 }
 
@@ -90,6 +90,7 @@ fn add_leaves(tree: &CompleteTree, depth: usize, numbers: __m512i, sums: &mut [_
 
 /// Adds all trees to the sum of one row: all splits of a tree are decided at once, its leaf follows from the answers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[expect(clippy::cast_possible_truncation, reason = "a tree has at most 64 leaves")]
 pub(super) fn add_row(trees: &CompleteTrees, planes: &[u8; BLOCK_PLANES_MAX], sum: &mut f32) {
     let planes: [__m512i; 4] = must_cast(*planes);
     for trees_abreast in trees.trees.chunks(ABREAST) {
@@ -112,7 +113,7 @@ pub(super) fn add_row(trees: &CompleteTrees, planes: &[u8; BLOCK_PLANES_MAX], su
             }
         }
         for (tree, node) in trees_abreast.iter().zip(nodes) {
-            *sum += tree.leaves[(node as usize - (1 << trees.depth)) % LEAVES];
+            *sum += tree.leaves[(node - (1 << trees.depth)) as usize % LEAVES];
         }
     }
 }

@@ -65,12 +65,14 @@ pub(super) struct BinnedRows {
     n_planes: usize,
 }
 
-/// For a block of rows: a plane after the other.
-pub(super) type Planes = [[u8; ROWS]; BLOCK_PLANES_MAX];
+/// For a block of rows: a plane after the other. Aligned, so that no vector lies in two cache lines.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Planes(pub(super) [[u8; ROWS]; BLOCK_PLANES_MAX]);
 
 impl Default for BinnedRows {
     fn default() -> Self {
-        Self { planes: Box::new([[0; ROWS]; BLOCK_PLANES_MAX]), rows: Vec::new(), n_planes: 1 }
+        Self { planes: Box::new(Planes([[0; ROWS]; BLOCK_PLANES_MAX])), rows: Vec::new(), n_planes: 1 }
     }
 }
 
@@ -178,7 +180,7 @@ fn positive_zero(threshold: f32) -> f32 {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vbmi+bmi2+popcnt", "x86_64+avx2+bmi2+popcnt"))]
 fn fill_planes(columns: &[Column], rows: Rows<'_>, first: usize, n_rows: usize, planes: &mut Planes) -> usize {
     let mut n_infinite = 0;
-    for (column, [right, left]) in columns.iter().zip(planes.as_chunks_mut::<2>().0) {
+    for (column, [right, left]) in columns.iter().zip(planes.0.as_chunks_mut::<2>().0) {
         let values = &rows.column(column.feature)[first..first + n_rows];
         for (&value, byte) in values.iter().zip(&mut *right) {
             *byte = match_target! {
@@ -221,4 +223,44 @@ fn count(thresholds: &[f32; LANES], value: f32) -> usize {
         n += u8::from(threshold <= value);
     }
     usize::from(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[multiversion(targets("x86_64+avx2+bmi2+popcnt"))]
+    fn bytes_avx2(column: &Column, values: &[f32], bytes: &mut [u8]) {
+        for (&value, byte) in values.iter().zip(bytes) {
+            *byte = column.byte(value, count);
+        }
+    }
+
+    fn bytes_baseline(column: &Column, values: &[f32], bytes: &mut [u8]) {
+        for (&value, byte) in values.iter().zip(bytes) {
+            *byte = column.byte(value, count);
+        }
+    }
+
+    proptest! {
+        /// The kernels of better processors are compared with the plain reading of whole ensembles.
+        #[test]
+        fn a_byte_counts_thresholds_on_every_processor(
+            thresholds in prop::collection::btree_set(-500_i16..500, 1..=THRESHOLDS_MAX),
+            values in prop::collection::vec(prop_oneof![9 => (-510_i16..510).prop_map(f32::from), 1 => Just(f32::NAN)], 1..200),
+        ) {
+            let thresholds: Vec<f32> = thresholds.into_iter().map(f32::from).collect();
+            let n_below = |value: f32| thresholds.partition_point(|&threshold| threshold <= value);
+            let expected = values.iter().map(|&value| if value.is_nan() { 255 } else { n_below(value) });
+            let expected: Vec<u8> = expected.map(|n| u8::try_from(n).unwrap()).collect();
+            let column = Column::new(0, &thresholds);
+            for kernel in [bytes_avx2, bytes_baseline] {
+                let mut found = vec![0; values.len()];
+                kernel(&column, &values, &mut found);
+                prop_assert_eq!(&found, &expected);
+            }
+        }
+    }
 }

@@ -30,8 +30,9 @@ pub(super) struct CompleteTrees {
     pub(super) n_planes: usize,
 }
 
-/// Node 1 is the root, 2n and 2n + 1 are the children of n.
+/// Node 1 is the root, 2n and 2n + 1 are the children of n. Aligned, so that no vector lies in two cache lines.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(super) struct CompleteTree {
     pub(super) planes: [u8; LEAVES],
     pub(super) bins: [u8; LEAVES],

@@ -51,8 +51,10 @@ pub struct EnsembleParts {
     pub n_features: usize,
     /// Empty when the file does not name its inputs.
     pub feature_names: Vec<String>,
-    /// What the leaves are added to.
-    pub base_margin: f32,
+    /// What the leaves are added to, in order.
+    pub start: f32,
+    /// What is added to their sum.
+    pub offset: f32,
     pub link: Link,
     pub trees: Vec<Tree>,
 }
@@ -60,12 +62,14 @@ pub struct EnsembleParts {
 /// Boosted trees, checked and laid out for evaluation.
 ///
 /// A row's prediction has the same bits in a batch of any size and at any position: every kernel adds the leaves in
-/// the order of the trees, in `f32`, beginning with the base margin, as XGBoost does.
+/// the order of the trees, in `f32`. XGBoost begins with the base score, ONNX Runtime adds it in the end; so do we, each
+/// for its own files, which gives their very bits.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
     n_features: usize,
     feature_names: Vec<String>,
-    base_margin: f32,
+    start: f32,
+    offset: f32,
     link: Link,
     bins: Bins,
     walk: Walk,
@@ -119,7 +123,7 @@ impl Ensemble {
     /// # Errors
     /// When the parts are no trees, refer to what does not exist, or exceed a limit.
     pub fn new(parts: EnsembleParts) -> Result<Self, TreeError> {
-        let EnsembleParts { n_features, feature_names, base_margin, link, trees } = parts;
+        let EnsembleParts { n_features, feature_names, start, offset, link, trees } = parts;
         limit("features", n_features, FEATURES_MAX)?;
         limit("trees", trees.len(), TREES_MAX)?;
         limit("nodes", trees.iter().map(|tree| tree.nodes.len()).sum(), NODES_MAX)?;
@@ -128,7 +132,7 @@ impl Ensemble {
         }
         let mut depth = 0;
         // Bounds every sum of leaves, so that no prediction can be infinite.
-        let mut sum_max = f64::from(base_margin.abs());
+        let mut sum_max = f64::from(start.abs()) + f64::from(offset.abs());
         for (index, tree) in trees.iter().enumerate() {
             let shape = shape(tree, n_features).map_err(|fault| TreeError::Tree { index, fault })?;
             depth = depth.max(shape.depth);
@@ -140,7 +144,7 @@ impl Ensemble {
         let (bins, splits) = Bins::new(n_features, &trees)?;
         let walk = Walk::new(&trees, &splits);
         let complete = CompleteTrees::new(&trees, depth, &bins, &splits);
-        Ok(Self { n_features, feature_names, base_margin, link, bins, walk, complete })
+        Ok(Self { n_features, feature_names, start, offset, link, bins, walk, complete })
     }
 
     pub fn n_features(&self) -> usize {
@@ -163,15 +167,23 @@ impl Ensemble {
     pub fn predict(&self, rows: Rows<'_>, workspace: &mut Workspace, out: &mut [f32]) -> usize {
         assert_eq!(rows.values.len(), self.n_features * rows.len(), "the model has {} features", self.n_features);
         assert_eq!(out.len(), rows.len(), "one prediction per row");
-        out.fill(self.base_margin);
+        out.fill(self.start);
         let mut n_infinite = 0;
         for (block, sums) in out.chunks_mut(ROWS).enumerate() {
             n_infinite += self.add_block(rows, block * ROWS, &mut workspace.binned, sums);
         }
-        if self.link == Link::Logistic {
-            out.iter_mut().for_each(|margin| *margin = logistic(*margin));
+        for sum in out {
+            *sum = self.prediction(*sum);
         }
         n_infinite
+    }
+
+    /// What a sum of leaves means.
+    fn prediction(&self, sum: f32) -> f32 {
+        match self.link {
+            Link::Identity => sum + self.offset,
+            Link::Logistic => logistic(sum + self.offset),
+        }
     }
 
     /// Adds all trees to the sums of a block of rows.
@@ -274,7 +286,7 @@ mod tests {
     }
 
     fn expected(parts: &EnsembleParts, row: &[f32]) -> u32 {
-        let sum = parts.trees.iter().fold(parts.base_margin, |sum, tree| sum + leaf(tree, row));
+        let sum = parts.trees.iter().fold(parts.start, |sum, tree| sum + leaf(tree, row)) + parts.offset;
         let prediction = if parts.link == Link::Logistic { logistic(sum) } else { sum };
         prediction.to_bits()
     }
@@ -326,9 +338,16 @@ mod tests {
 
     fn parts(depth_max: usize) -> impl Strategy<Value = EnsembleParts> {
         let link = prop::sample::select(vec![Link::Identity, Link::Logistic]);
-        (prop::collection::vec(tree(depth_max), 0..40), -1.0_f32..1.0, link).prop_map(|(trees, base_margin, link)| {
-            EnsembleParts { n_features: N_FEATURES, feature_names: Vec::new(), base_margin, link, trees }
-        })
+        (prop::collection::vec(tree(depth_max), 0..40), -1.0_f32..1.0, -1.0_f32..1.0, link).prop_map(
+            |(trees, start, offset, link)| EnsembleParts {
+                n_features: N_FEATURES,
+                feature_names: Vec::new(),
+                start,
+                offset,
+                link,
+                trees,
+            },
+        )
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<f32>>> {
@@ -366,7 +385,7 @@ mod tests {
     fn predict_with(ensemble: &Ensemble, kernel: Kernel, rows: &[Vec<f32>]) -> Vec<u32> {
         let columns = columns(rows, ensemble.n_features());
         let mut binned = BinnedRows::default();
-        let mut out = vec![ensemble.base_margin; rows.len()];
+        let mut out = vec![ensemble.start; rows.len()];
         for (block, sums) in out.chunks_mut(ROWS).enumerate() {
             let rows = Rows::new(&columns, rows.len());
             let trees = ensemble.complete.as_ref();
@@ -381,8 +400,7 @@ mod tests {
                 (Kernel::SlicedBaseline, Some(trees)) => trees.add_sliced_baseline(binned.planes(), sums),
             }
         }
-        let is_logistic = ensemble.link == Link::Logistic;
-        out.into_iter().map(|sum| if is_logistic { logistic(sum) } else { sum }.to_bits()).collect()
+        out.into_iter().map(|sum| ensemble.prediction(sum).to_bits()).collect()
     }
 
     proptest! {
@@ -419,7 +437,8 @@ mod tests {
             let parts = EnsembleParts {
                 n_features: 2,
                 feature_names: Vec::new(),
-                base_margin: 0.0,
+                start: 0.0,
+                offset: 0.0,
                 link: Link::Identity,
                 trees,
             };
@@ -433,8 +452,14 @@ mod tests {
     fn many_features_work_in_every_kernel() {
         for n_features in [63, 64, 65, 127, 128, 129, 300] {
             let trees: Vec<Tree> = (0..n_features).flat_map(|feature| stumps(feature, [0.5].into_iter())).collect();
-            let parts =
-                EnsembleParts { n_features, feature_names: Vec::new(), base_margin: 0.5, link: Link::Identity, trees };
+            let parts = EnsembleParts {
+                n_features,
+                feature_names: Vec::new(),
+                start: 0.5,
+                offset: 0.0,
+                link: Link::Identity,
+                trees,
+            };
             let row = |row: usize| (0..n_features).map(|feature| (feature * row % 3) as f32 / 2.0).collect();
             check(&parts, &(0..70).map(row).collect::<Vec<_>>(), 3).unwrap();
         }
@@ -445,7 +470,8 @@ mod tests {
         let parts = EnsembleParts {
             n_features: 1,
             feature_names: Vec::new(),
-            base_margin: 0.0,
+            start: 0.0,
+            offset: 0.0,
             link: Link::Identity,
             trees: stumps(0, [0.5].into_iter()),
         };
@@ -468,7 +494,8 @@ mod tests {
             let parts = EnsembleParts {
                 n_features: 1,
                 feature_names: Vec::new(),
-                base_margin: 0.0,
+                start: 0.0,
+                offset: 0.0,
                 link: Link::Identity,
                 trees,
             };
@@ -500,7 +527,8 @@ mod tests {
         let parts = |trees| EnsembleParts {
             n_features: 1,
             feature_names: Vec::new(),
-            base_margin: 0.0,
+            start: 0.0,
+            offset: 0.0,
             link: Link::Identity,
             trees,
         };

@@ -1,5 +1,5 @@
 //! ONNX files that hold one `TreeEnsembleRegressor` or `TreeEnsembleClassifier` of the domain `ai.onnx.ml`, as
-//! onnxmltools makes them of XGBoost.
+//! `onnxmltools` makes them of XGBoost.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl Ensemble {
         };
         let mut attributes = Attributes::read(&graph.node.attributes)?;
         let link = attributes.link(is_classifier)?;
-        let base_margin = match attributes.floats("base_values")[..] {
+        let offset = match attributes.floats("base_values")[..] {
             [] => 0.0,
             [base] => base,
             _ => return Err(unsupported("several outputs (base_values)")),
@@ -30,7 +30,8 @@ impl Ensemble {
         Self::new(EnsembleParts {
             n_features: graph.n_features,
             feature_names: Vec::new(),
-            base_margin,
+            start: 0.0,
+            offset,
             link,
             trees: attributes.trees(is_classifier)?,
         })
@@ -183,7 +184,7 @@ impl<'a> Attributes<'a> {
         let prefix = if is_classifier { "class" } else { "target" };
         let nodes = Nodes {
             trees: self.integers("nodes_treeids"),
-            nodes: self.integers("nodes_nodeids"),
+            ids: self.integers("nodes_nodeids"),
             features: self.integers("nodes_featureids"),
             thresholds: self.floats("nodes_values"),
             modes: self.text_lists.remove("nodes_modes").unwrap_or_default(),
@@ -217,7 +218,8 @@ impl<'a> Attributes<'a> {
 /// `nodes_*`: one entry per node of any tree.
 struct Nodes<'a> {
     trees: Vec<i64>,
-    nodes: Vec<i64>,
+    /// Within the tree.
+    ids: Vec<i64>,
     features: Vec<i64>,
     thresholds: Vec<f32>,
     modes: Vec<&'a [u8]>,
@@ -259,7 +261,7 @@ impl Nodes<'_> {
     /// Trees in the order in which they first appear; their nodes likewise, the first is the root.
     fn assemble(&self, leaves: &BTreeMap<(i64, i64), f32>) -> Result<Vec<Tree>, TreeError> {
         let n = self.trees.len();
-        let integers = [&self.nodes, &self.features, &self.if_true, &self.if_false];
+        let integers = [&self.ids, &self.features, &self.if_true, &self.if_false];
         let is_even = integers.iter().all(|list| list.len() == n)
             && (self.thresholds.len(), self.modes.len()) == (n, n)
             && [0, n].contains(&self.missing_true.len());
@@ -272,7 +274,7 @@ impl Nodes<'_> {
         let mut trees: Vec<Tree> = Vec::new();
         let mut tree_index = BTreeMap::new();
         let mut place = BTreeMap::new();
-        for (&tree, &node) in self.trees.iter().zip(&self.nodes) {
+        for (&tree, &node) in self.trees.iter().zip(&self.ids) {
             let index = *tree_index.entry(tree).or_insert(trees.len());
             if index == trees.len() {
                 if index == TREES_MAX {
@@ -287,7 +289,7 @@ impl Nodes<'_> {
             trees[index].nodes.push(Node::Leaf { value: 0.0 });
         }
         for entry in 0..n {
-            let key = (self.trees[entry], self.nodes[entry]);
+            let key = (self.trees[entry], self.ids[entry]);
             trees[tree_index[&key.0]].nodes[place[&key]] = self.node(entry, &place, leaves)?;
         }
         Ok(trees)
@@ -299,7 +301,7 @@ impl Nodes<'_> {
         place: &BTreeMap<(i64, i64), usize>,
         leaves: &BTreeMap<(i64, i64), f32>,
     ) -> Result<Node, TreeError> {
-        let (tree, node) = (self.trees[entry], self.nodes[entry]);
+        let (tree, node) = (self.trees[entry], self.ids[entry]);
         let threshold = self.thresholds[entry];
         // `x ≤ t` is `x < next(t)` among 32-bit floats; `x > t` and `x ≥ t` are their opposites.
         let (threshold, is_swapped) = match self.modes[entry] {
@@ -355,6 +357,7 @@ mod tests {
     use super::*;
     use crate::trees::ensemble::{Rows, Workspace};
 
+    #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
     fn varint(mut number: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         while number >= 0x80 {

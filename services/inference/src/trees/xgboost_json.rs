@@ -13,9 +13,9 @@ impl Ensemble {
     pub fn from_xgboost_json(bytes: &[u8]) -> Result<Self, TreeError> {
         let Model { learner } = serde_json::from_slice(bytes).map_err(TreeError::Json)?;
         learner.check_supported()?;
-        let parameters = &learner.learner_model_param;
+        let parameters = &learner.parameters;
         let base_score = parameters.base_score()?;
-        let (link, base_margin) = match learner.objective.name.as_str() {
+        let (link, start) = match learner.objective.name.as_str() {
             "reg:squarederror" => (Link::Identity, base_score),
             "binary:logistic" if 0.0 < base_score && base_score < 1.0 => {
                 (Link::Logistic, -(1.0 / base_score - 1.0).ln())
@@ -28,7 +28,8 @@ impl Ensemble {
         Self::new(EnsembleParts {
             n_features: number("num_feature", &parameters.num_feature)?,
             feature_names: learner.feature_names,
-            base_margin,
+            start,
+            offset: 0.0,
             link,
             trees,
         })
@@ -47,7 +48,8 @@ struct Learner {
     #[serde(default)]
     feature_names: Vec<String>,
     gradient_booster: Booster,
-    learner_model_param: Parameters,
+    #[serde(rename = "learner_model_param")]
+    parameters: Parameters,
     objective: Objective,
 }
 
@@ -61,11 +63,11 @@ struct Attributes {
 struct Booster {
     name: String,
     #[serde(default)]
-    model: Trees,
+    model: Boosted,
 }
 
 #[derive(Deserialize, Default)]
-struct Trees {
+struct Boosted {
     #[serde(default)]
     iteration_indptr: Vec<u32>,
     #[serde(default)]
@@ -114,7 +116,7 @@ impl Learner {
         if booster.name != "gbtree" {
             return Err(unsupported(format!("the booster `{}`", booster.name)));
         }
-        let parameters = &self.learner_model_param;
+        let parameters = &self.parameters;
         for (name, text) in [("num_class", &parameters.num_class), ("num_target", &parameters.num_target)] {
             if !["", "0", "1"].contains(&text.as_str()) {
                 return Err(unsupported(format!("several outputs ({name} = {text})")));
