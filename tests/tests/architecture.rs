@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("publisher", &["pipeline", "runtime", "schemas"]),
     ("technic", &["indicator", "inference", "ingest", "pipeline", "publisher", "runtime", "schemas", "scoring"]),
     ("xtask", &[]),
+    ("bench-trees", &["inference"]),
 ];
 
 /// Developers' crates, which never reach a user: they may know everything.

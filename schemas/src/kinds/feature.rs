@@ -94,6 +94,14 @@ impl FeatureBatch {
         if self.bars.is_empty() { 0 } else { self.matrix.len() / self.bars.len() }
     }
 
+    /// All rows of one column, for those who compute on columns. Missing is NaN here.
+    ///
+    /// # Panics
+    /// When the column is out of range.
+    pub fn column(&self, column: usize) -> &[f64] {
+        &self.matrix[column * self.bars.len()..][..self.bars.len()]
+    }
+
     /// `None` when missing.
     ///
     /// # Panics

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use schemas::{ModelRef, Plan};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::trees::{FILE_BYTES_MAX, TreeError};
 
 /// What a model directory says of itself: `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -95,26 +97,43 @@ pub enum ModelError {
     Unproven { model: String, rank_ic: f64 },
     #[error("model `{model}` wants the backend `{backend}`, which this build does not have")]
     Backend { model: String, backend: String },
+    #[error("model `{model}`: `{file}` has more than {bytes_max} bytes")]
+    FileSize { model: String, file: String, bytes_max: u64 },
+    #[error("model `{model}` cannot be evaluated")]
+    Trees {
+        model: String,
+        #[source]
+        source: TreeError,
+    },
+    #[error("model `{model}`: its manifest names {in_manifest} features, its file has {in_file}")]
+    FeatureCount { model: String, in_manifest: usize, in_file: usize },
+    #[error("model `{model}`: feature {index} is `{in_manifest}` in its manifest and `{in_file}` in its file")]
+    FeatureOrder { model: String, index: usize, in_manifest: String, in_file: String },
+    #[error("model `{model}` predicts {found}, its target {target:?} is {wanted}")]
+    Output { model: String, target: Target, found: &'static str, wanted: &'static str },
+    #[error("model `{model}` and model `{other}` both predict {target:?}")]
+    RepeatedTarget { model: String, other: String, target: Target },
 }
 
 impl Manifest {
-    /// Reads and checks a model directory against the features that are computed.
+    /// Reads and checks a model directory against the features that are computed. Gives the bytes of the model file,
+    /// too: they are the ones whose hash was checked.
     ///
     /// # Errors
     /// When something is missing, was changed, or does not fit; the error names it.
-    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<Self, ModelError> {
+    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<(Self, Vec<u8>), ModelError> {
         let path = directory.join("manifest.toml");
         let text = fs::read_to_string(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let manifest: Self =
             toml::from_str(&text).map_err(|source| ModelError::Parse { path, source: Box::new(source) })?;
         manifest.check_features(plan)?;
-        manifest.check_files(directory)?;
+        let model_file = manifest.check_files(directory)?;
         // Not `<= 0`: a NaN proves nothing either.
         let is_proven = manifest.metrics.rank_ic > 0.0;
         if !is_proven && !allow_unproven {
             return Err(ModelError::Unproven { model: manifest.id(), rank_ic: manifest.metrics.rank_ic });
         }
-        Ok(manifest)
+        Ok((manifest, model_file))
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -123,7 +142,7 @@ impl Manifest {
         ModelRef { name: self.name.clone(), version: self.version.clone(), hash }
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.name, self.version)
     }
 
@@ -143,32 +162,48 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_files(&self, directory: &Path) -> Result<(), ModelError> {
-        if !self.files.contains_key(MODEL_FILE) {
-            return Err(ModelError::FileNotListed { model: self.id(), file: MODEL_FILE });
-        }
+    /// Gives the bytes of the model file.
+    fn check_files(&self, directory: &Path) -> Result<Vec<u8>, ModelError> {
+        let mut model_file = None;
         for (file, stated) in &self.files {
             let is_plain = Path::new(file).file_name().is_some_and(|name| name.to_str() == Some(file));
             if !is_plain {
                 return Err(ModelError::FileName { model: self.id(), file: file.clone() });
             }
             let path = directory.join(file);
-            let bytes = fs::read(&path).map_err(|source| ModelError::Read { path, source })?;
-            let found = hex(&Sha256::digest(bytes));
+            let bytes = self.read(path, file)?;
+            let found = sha256_hex(&bytes);
             if found != *stated {
                 let (file, stated) = (file.clone(), stated.clone());
                 return Err(ModelError::FileHash { model: self.id(), file, found, stated });
             }
+            if file == MODEL_FILE {
+                model_file = Some(bytes);
+            }
         }
-        Ok(())
+        model_file.ok_or_else(|| ModelError::FileNotListed { model: self.id(), file: MODEL_FILE })
+    }
+
+    fn read(&self, path: PathBuf, file: &str) -> Result<Vec<u8>, ModelError> {
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        let read = fs::File::open(&path).and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let n_bytes = read.map_err(|source| ModelError::Read { path, source })? as u64;
+        if n_bytes > FILE_BYTES_MAX {
+            let (model, file) = (self.id(), file.to_owned());
+            return Err(ModelError::FileSize { model, file, bytes_max: FILE_BYTES_MAX });
+        }
+        Ok(bytes)
     }
 }
 
 /// The file that makes the predictions; its hash names the model.
 const MODEL_FILE: &str = "model.json";
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String takes any text");
         text
     })
@@ -195,7 +230,7 @@ mod tests {
                  to = \"2025-12-31\"\nembargo_sessions = 10\n[metrics]\nrank_ic = 0.02\n\
                  [files]\n\"model.json\" = \"{}\"\n",
                 features.hash(),
-                hex(&Sha256::digest(b"{}")),
+                sha256_hex(b"{}"),
             );
             Self { folder, text }
         }
@@ -203,7 +238,8 @@ mod tests {
         fn load(&self, from: &str, to: &str) -> Result<Manifest, ModelError> {
             assert!(self.text.contains(from), "{from}");
             fs::write(self.folder.path().join("manifest.toml"), self.text.replacen(from, to, 1)).unwrap();
-            Manifest::load(self.folder.path(), &Plan::new(["ret_5d", "sma20", "rsi14"]), false)
+            let loaded = Manifest::load(self.folder.path(), &Plan::new(["ret_5d", "sma20", "rsi14"]), false);
+            loaded.map(|(manifest, _)| manifest)
         }
     }
 
@@ -224,7 +260,8 @@ mod tests {
         check("rank_ic = 0.02", "rank_ic = 0.0", "not above zero");
         check("rank_ic = 0.02", "rank_ic = nan", "not above zero");
         check("\"model.json\" = \"", "\"model.json\" = \"00", "SHA-256 of `model.json`");
-        check("\"model.json\"", "\"../model.json\"", "no file `model.json`");
+        check("\"model.json\"", "\"../model.json\"", "`../model.json` is not a plain file name");
+        check("\"model.json\" = ", "\"manifest.toml\" = ", "SHA-256 of `manifest.toml`");
         check("name = ", "title = ", "no model manifest");
         let directory = Directory::new();
         fs::remove_file(directory.folder.path().join(MODEL_FILE)).unwrap();

@@ -1,0 +1,114 @@
+use std::path::Path;
+
+use schemas::{FeatureBatch, ModelRef, Plan};
+
+use crate::manifest::{Manifest, ModelError, Target};
+use crate::trees::{Ensemble, Link, Rows, Workspace};
+
+/// A model that may predict: it fits the plan, is the file it says it is, and its trees are sound.
+#[derive(Debug, Clone)]
+pub struct Model {
+    reference: ModelRef,
+    id: String,
+    target: Target,
+    ensemble: Ensemble,
+    /// The plan's column of each of its features.
+    columns: Vec<usize>,
+}
+
+/// Memory that predictions reuse.
+#[derive(Debug, Default)]
+pub struct PredictionBuffers {
+    columns: Vec<f32>,
+    workspace: Workspace,
+    out: Vec<f32>,
+}
+
+impl Model {
+    /// # Errors
+    /// When something is missing, was changed, or does not fit; the error names it.
+    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<Self, ModelError> {
+        let (manifest, file) = Manifest::load(directory, plan, allow_unproven)?;
+        let model = manifest.id();
+        if manifest.backend != "native" {
+            return Err(ModelError::Backend { model, backend: manifest.backend });
+        }
+        let ensemble =
+            Ensemble::from_xgboost_json(&file).map_err(|source| ModelError::Trees { model: model.clone(), source })?;
+        check_features(&model, &manifest.features.names, &ensemble)?;
+        check_output(&model, manifest.target, ensemble.link())?;
+        // The manifest was checked against the plan: none of them is missing.
+        let columns = manifest.features.names.iter().filter_map(|feature| plan.index_of(feature)).collect();
+        Ok(Self { reference: manifest.model_ref(), id: model, target: manifest.target, ensemble, columns })
+    }
+
+    /// Name, version and file hash, as every prediction carries them.
+    pub fn reference(&self) -> &ModelRef {
+        &self.reference
+    }
+
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Name and version.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// One prediction per row, and how many values were beyond 32-bit floats and taken for missing.
+    ///
+    /// # Panics
+    /// When the batch is not of the plan that the model was loaded for.
+    pub fn predict<'a>(&self, features: &FeatureBatch, buffers: &'a mut PredictionBuffers) -> (&'a [f32], usize) {
+        let PredictionBuffers { columns, workspace, out } = buffers;
+        let n_rows = features.bars().len();
+        gather(features, &self.columns, columns);
+        out.resize(n_rows, 0.0);
+        let n_infinite = self.ensemble.predict(Rows::new(columns, n_rows), workspace, out);
+        (out, n_infinite)
+    }
+
+    /// Whether the row has any of the features. Of a row without, the model would repeat the average of its training.
+    pub fn knows(&self, features: &FeatureBatch, row: usize) -> bool {
+        self.columns.iter().any(|&column| features.value(row, column).is_some())
+    }
+}
+
+/// The columns a model wants, in its order, as evaluators read them. What is beyond `f32` becomes infinite.
+#[expect(clippy::cast_possible_truncation, reason = "models are trained on 32-bit floats")]
+fn gather(features: &FeatureBatch, columns: &[usize], into: &mut Vec<f32>) {
+    into.clear();
+    for &column in columns {
+        into.extend(features.column(column).iter().map(|&value| value as f32));
+    }
+}
+
+fn check_features(model: &str, names: &[String], ensemble: &Ensemble) -> Result<(), ModelError> {
+    if names.len() != ensemble.n_features() {
+        let (in_manifest, in_file) = (names.len(), ensemble.n_features());
+        return Err(ModelError::FeatureCount { model: model.to_owned(), in_manifest, in_file });
+    }
+    for (index, (in_manifest, in_file)) in names.iter().zip(ensemble.feature_names()).enumerate() {
+        if in_manifest != in_file {
+            let (in_manifest, in_file) = (in_manifest.clone(), in_file.clone());
+            return Err(ModelError::FeatureOrder { model: model.to_owned(), index, in_manifest, in_file });
+        }
+    }
+    Ok(())
+}
+
+fn check_output(model: &str, target: Target, link: Link) -> Result<(), ModelError> {
+    let name = |link| match link {
+        Link::Identity => "a number",
+        Link::Logistic => "a probability",
+    };
+    let wanted = match target {
+        Target::Alpha5d | Target::Alpha10d => Link::Identity,
+        Target::WinProb10d => Link::Logistic,
+    };
+    if link == wanted {
+        return Ok(());
+    }
+    Err(ModelError::Output { model: model.to_owned(), target, found: name(link), wanted: name(wanted) })
+}
