@@ -1,0 +1,50 @@
+use crate::input::{Input, Past};
+use crate::lane::Lane;
+use crate::state::state;
+use crate::window::{last, sum};
+
+const FASTEST: f64 = 2.0 / 3.0;
+const SLOWEST: f64 = 2.0 / 31.0;
+
+state! {
+    /// Kaufman's adaptive moving averages over 10 and 30 bars.
+    ///
+    /// # Shape
+    /// One per bar; first with bar 11 and 31.
+    ///
+    /// # Units
+    /// Price.
+    ///
+    /// # Source
+    /// TA-Lib `KAMA`: starts from the close before the first value; the efficiency is 1 where the path is not longer than
+    /// the (signed) way, or zero.
+    struct Kama {
+        fast: L [Price],
+        slow: L [Price],
+    }
+}
+
+impl<L: Lane> Kama<L> {
+    /// Takes in a bar after `n_before` others.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>) -> Self {
+        let before: &[L; 30] = last(past.closes);
+        let step = |i: usize| (before[i + 1] - before[i]).abs();
+        let zero = bar.close.zero();
+        let path10 = (bar.close - past.close()).abs() + sum::<L, 9>(zero, |i| step(20 + i));
+        let path30 = path10 + sum::<L, 20>(zero, step);
+        let level = |period: u32, level: L, path: L| {
+            if n_before < period {
+                return bar.close;
+            }
+            let way = bar.close - before[30 - period as usize];
+            let is_straight = L::either(path.is_at_most(zero), path.is_at_most(way));
+            let one = bar.close.constant(1.0);
+            let efficiency = L::select(is_straight, one, (way / path).abs().lower(one));
+            let share = efficiency * (FASTEST - SLOWEST) + SLOWEST;
+            level + (bar.close - level) * (share * share)
+        };
+        Self { fast: level(10, self.fast, path10), slow: level(30, self.slow, path30) }
+    }
+}
