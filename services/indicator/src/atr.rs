@@ -1,6 +1,6 @@
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{last, sum};
+use crate::window::{last, numbers, sum};
 
 /// What a bar moved at most, counted from the close before it.
 ///
@@ -28,21 +28,21 @@ pub(crate) struct RangeSums<L> {
 impl<L: Lane> RangeSums<L> {
     #[inline(always)]
     pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
+        let zero = bar.close.zero();
         let previous: &[L; 28] = last(past.closes);
         let closes: &[L; 27] = last(past.closes);
         let highs: &[L; 27] = last(past.highs);
         let lows: &[L; 27] = last(past.lows);
-        let range = |i: usize| true_range(highs[i], lows[i], previous[i]);
-        let pressure = |i: usize| closes[i] - lows[i].lower(previous[i]);
-        let zero = bar.close.zero();
+        let true_ranges = numbers::<L, 27>(zero, |i| true_range(highs[i], lows[i], previous[i]));
+        let buying = numbers::<L, 27>(zero, |i| closes[i] - lows[i].lower(previous[i]));
         let now = true_range(bar.high, bar.low, past.close());
-        let range7 = now + sum::<L, 6>(zero, |i| range(21 + i));
-        let range14 = range7 + sum::<L, 7>(zero, |i| range(14 + i));
-        let range28 = range14 + sum::<L, 14>(zero, range);
+        let range7 = now + sum::<L, 6>(zero, |i| true_ranges[21 + i]);
+        let range14 = range7 + sum::<L, 7>(zero, |i| true_ranges[14 + i]);
+        let range28 = range14 + sum::<L, 14>(zero, |i| true_ranges[i]);
         let now = bar.close - bar.low.lower(past.close());
-        let pressure7 = now + sum::<L, 6>(zero, |i| pressure(21 + i));
-        let pressure14 = pressure7 + sum::<L, 7>(zero, |i| pressure(14 + i));
-        let pressure28 = pressure14 + sum::<L, 14>(zero, pressure);
+        let pressure7 = now + sum::<L, 6>(zero, |i| buying[21 + i]);
+        let pressure14 = pressure7 + sum::<L, 7>(zero, |i| buying[14 + i]);
+        let pressure28 = pressure14 + sum::<L, 14>(zero, |i| buying[i]);
         Self { buying_pressure: [pressure7, pressure14, pressure28], true_range: [range7, range14, range28] }
     }
 
@@ -58,7 +58,9 @@ impl<L: Lane> RangeSums<L> {
     /// TA-Lib `ULTOSC`; a window without any range counts 0.
     #[inline(always)]
     pub(crate) fn ultimate_oscillator(&self) -> L {
-        let [fast, middle, slow] = [0, 1, 2].map(|i| self.buying_pressure[i].over_or_zero(self.true_range[i]));
+        let fast = self.buying_pressure[0].over_or_zero(self.true_range[0]);
+        let middle = self.buying_pressure[1].over_or_zero(self.true_range[1]);
+        let slow = self.buying_pressure[2].over_or_zero(self.true_range[2]);
         (fast * 4.0 + middle * 2.0 + slow) * (100.0 / 7.0)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{aged, last, sum};
+use crate::window::{aged, last, numbers, sum};
 
 /// Simple moving averages.
 ///
@@ -144,9 +144,9 @@ pub(crate) fn commodity_channel<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
     let lows: &[L; 19] = last(past.lows);
     let now = bar.high + bar.low + bar.close;
     let zero = now.zero();
-    let above = |i: usize| (highs[i] + lows[i] + closes[i]) - now;
-    let mean = sum::<L, 19>(zero, above) / 20.0;
-    let deviation = (mean.abs() + sum::<L, 19>(zero, |i| (above(i) - mean).abs())) / 20.0;
+    let above = numbers::<L, 19>(zero, |i| (highs[i] + lows[i] + closes[i]) - now);
+    let mean = sum::<L, 19>(zero, |i| above[i]) / 20.0;
+    let deviation = (mean.abs() + sum::<L, 19>(zero, |i| (above[i] - mean).abs())) / 20.0;
     let noise = now * NOISE;
     let is_flat = L::either(mean.abs().is_at_most(noise), deviation.is_at_most(noise));
     L::select(is_flat, zero, (zero - mean) / (deviation * 0.015))

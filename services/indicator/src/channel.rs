@@ -65,19 +65,22 @@ impl<L: Lane> Channels<L> {
 /// TA-Lib `AROON`, `AROONOSC`, period 25.
 #[inline(always)]
 pub(crate) fn aroon<L: Lane>(past: &Past<L>, bar: &Input<L>, channel: Channel<L>) -> [L; 3] {
-    const N: usize = 25;
-    let highs: &[L; N] = last(past.highs);
-    let lows: &[L; N] = last(past.lows);
-    let zero = bar.close.zero();
-    let newest = zero.constant(N as f64);
-    // The places of the bars that are not the extreme do not count.
-    let place = |numbers: &[L; N], extreme: L, now: L| {
-        let at = |i: usize| L::select(numbers[i].is_equal(extreme), zero.constant(i as f64), zero);
-        L::select(now.is_equal(extreme), newest, highest::<L, N>(zero, at))
-    };
-    let [up, down] = [place(highs, channel.high, bar.high), place(lows, channel.low, bar.low)];
-    let percent = 100.0 / N as f64;
+    let up = place(last(past.highs), channel.high, bar.high);
+    let down = place(last(past.lows), channel.low, bar.low);
+    let percent = 100.0 / N_AROON as f64;
     [up * percent, down * percent, (up - down) * percent]
+}
+
+const N_AROON: usize = 25;
+
+/// Where the newest number that equals the extreme stands in the window that ends with `now`.
+#[inline(always)]
+fn place<L: Lane>(numbers: &[L; N_AROON], extreme: L, now: L) -> L {
+    let zero = now.zero();
+    // The places of the numbers that are not the extreme do not count.
+    let before =
+        highest::<L, N_AROON>(zero, |i| L::select(numbers[i].is_equal(extreme), zero.constant(i as f64), zero));
+    L::select(now.is_equal(extreme), zero.constant(N_AROON as f64), before)
 }
 
 /// How far the close is from the extremes of the closes, those included.

@@ -2,7 +2,7 @@
 
 use crate::atr::{RangeSums, true_range};
 use crate::average::{Averages, average_slope, commodity_channel, slope20};
-use crate::channel::{Channel, Channels, CloseExtremes, aroon};
+use crate::channel::{Channels, CloseExtremes, aroon};
 use crate::directional::Directional;
 use crate::ema::Ema;
 use crate::input::{Input, Past};
@@ -201,7 +201,8 @@ fn range_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<
     set(Column::DonchianUp20, channels.last_20.high);
     set(Column::DonchianMid20, channels.last_20.middle());
     set(Column::DonchianLo20, channels.last_20.low);
-    let [conversion, base] = [channels.last_9, channels.last_26].map(Channel::middle);
+    let conversion = channels.last_9.middle();
+    let base = channels.last_26.middle();
     set(Column::IchimokuTenkan, conversion);
     set(Column::IchimokuKijun, base);
     set(Column::IchimokuSpanA, (conversion + base) * 0.5);

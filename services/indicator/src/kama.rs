@@ -34,17 +34,20 @@ impl<L: Lane> Kama<L> {
         let zero = bar.close.zero();
         let path10 = (bar.close - past.close()).abs() + sum::<L, 9>(zero, |i| step(20 + i));
         let path30 = path10 + sum::<L, 20>(zero, step);
-        let level = |period: u32, level: L, path: L| {
-            if n_before < period {
-                return bar.close;
-            }
-            let way = bar.close - before[30 - period as usize];
-            let is_straight = L::either(path.is_at_most(zero), path.is_at_most(way));
-            let one = bar.close.constant(1.0);
-            let efficiency = L::select(is_straight, one, (way / path).abs().lower(one));
-            let share = efficiency * (FASTEST - SLOWEST) + SLOWEST;
-            level + (bar.close - level) * (share * share)
-        };
-        Self { fast: level(10, self.fast, path10), slow: level(30, self.slow, path30) }
+        Self {
+            fast: if n_before < 10 { bar.close } else { level(self.fast, bar.close, before[20], path10) },
+            slow: if n_before < 30 { bar.close } else { level(self.slow, bar.close, before[0], path30) },
+        }
     }
+}
+
+/// `start` is the close at the beginning of the path.
+#[inline(always)]
+fn level<L: Lane>(level: L, close: L, start: L, path: L) -> L {
+    let way = close - start;
+    let is_straight = L::either(path.is_at_most(close.zero()), path.is_at_most(way));
+    let one = close.constant(1.0);
+    let efficiency = L::select(is_straight, one, (way / path).abs().lower(one));
+    let share = efficiency * (FASTEST - SLOWEST) + SLOWEST;
+    level + (close - level) * (share * share)
 }

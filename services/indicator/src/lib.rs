@@ -17,8 +17,11 @@ mod engine;
 mod input;
 mod kama;
 mod lane;
+mod lanes;
 mod macd;
+mod market;
 mod plan;
+mod recompute;
 mod returns;
 mod rsi;
 mod sar;
@@ -35,8 +38,10 @@ mod volume;
 mod wilder;
 mod window;
 
+pub use market::close_all;
 pub use plan::{need, plan};
-pub use slot::{Slot, recompute};
+pub use recompute::{recompute, recompute_many, recompute_rows};
+pub use slot::Slot;
 pub use stage::{Dropped, IndicatorStage};
 pub use values::Values;
 

@@ -1,6 +1,6 @@
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{aged, last, sum};
+use crate::window::{aged, last, numbers, sum};
 
 /// Sessions a year, to annualise.
 const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -35,15 +35,13 @@ pub(crate) fn realised_volatilities<L: Lane>(past: &Past<L>, close: L) -> [L; 3]
     let closes: &[L; 60] = last(past.closes);
     let newest = close / past.close() - 1.0;
     let zero = close.zero();
-    let above: [L; 59] = std::array::from_fn(|i| closes[i + 1] / closes[i] - 1.0 - newest);
-    let sums = |scale: fn(L) -> L| {
-        let sum10 = sum::<L, 9>(zero, |i| scale(above[50 + i]));
-        let sum20 = sum10 + sum::<L, 10>(zero, |i| scale(above[40 + i]));
-        let sum60 = sum20 + sum::<L, 40>(zero, |i| scale(above[i]));
-        [sum10, sum20, sum60]
-    };
-    let [sum10, sum20, sum60] = sums(|number| number);
-    let [squares10, squares20, squares60] = sums(|number| number * number);
+    let above = numbers::<L, 59>(zero, |i| closes[i + 1] / closes[i] - 1.0 - newest);
+    let sum10 = sum::<L, 9>(zero, |i| above[50 + i]);
+    let sum20 = sum10 + sum::<L, 10>(zero, |i| above[40 + i]);
+    let sum60 = sum20 + sum::<L, 40>(zero, |i| above[i]);
+    let squares10 = sum::<L, 9>(zero, |i| above[50 + i] * above[50 + i]);
+    let squares20 = squares10 + sum::<L, 10>(zero, |i| above[40 + i] * above[40 + i]);
+    let squares60 = squares20 + sum::<L, 40>(zero, |i| above[i] * above[i]);
     [annual(sum10, squares10, 10.0), annual(sum20, squares20, 20.0), annual(sum60, squares60, 60.0)]
 }
 

@@ -67,8 +67,8 @@ impl<L: Lane> Sar<L> {
         let side = L::select(is_reversed, zero - self.side, self.side);
         let is_long_now = side.is_above(zero);
         let limit = L::select(is_long_now, low_before.lower(bar.low), high_before.higher(bar.high));
-        let within = |stop: L| L::select(is_long_now, stop.lower(limit), stop.higher(limit));
-        let met = L::select(is_reversed, within(self.extreme), self.stop);
+        let guarded = L::select(is_long_now, self.extreme.lower(limit), self.extreme.higher(limit));
+        let met = L::select(is_reversed, guarded, self.stop);
 
         let is_farther = (far - self.extreme) * self.side;
         let is_farther = is_farther.is_above(zero);
@@ -77,7 +77,8 @@ impl<L: Lane> Sar<L> {
         let faster = L::select(is_farther, (self.acceleration + ACCELERATION).lower(most), self.acceleration);
         let acceleration = L::select(is_reversed, first, faster);
         let extreme = L::select(is_reversed, near, L::select(is_farther, far, self.extreme));
-        let stop = within(met + (extreme - met) * acceleration);
+        let stop = met + (extreme - met) * acceleration;
+        let stop = L::select(is_long_now, stop.lower(limit), stop.higher(limit));
         (Self { stop, extreme, acceleration, side }, met)
     }
 }

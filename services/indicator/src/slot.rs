@@ -1,7 +1,7 @@
 use schemas::{Bar, BarFlags};
 
 use crate::engine::{Hot, Step, columns, step};
-use crate::input::Input;
+use crate::input::{Input, Past};
 use crate::state::{State, Unit};
 use crate::tapes::{Entry, Offset, Tapes};
 use crate::values::Values;
@@ -49,7 +49,7 @@ impl Slot {
             return Values::missing();
         }
         let Calc { n_bars, input, step, values } = self.calc(bar);
-        self.store(n_bars, &input, &step);
+        self.store(n_bars, &step.hot, &entry(&input, &step));
         values
     }
 
@@ -59,7 +59,7 @@ impl Slot {
             return;
         }
         let (n_bars, input, step) = self.step(bar);
-        self.store(n_bars, &input, &step);
+        self.store(n_bars, &step.hot, &entry(&input, &step));
     }
 
     /// Takes in another version of the newest bar in its place.
@@ -100,7 +100,7 @@ impl Slot {
     #[inline(always)]
     fn calc(&self, bar: &Bar) -> Calc {
         let (n_before, hot) = self.start(bar);
-        let past = self.tapes.past(self.head.offset);
+        let past = self.past();
         let input = Input::new(bar, n_before, past.close());
         let step = step(&hot, &past, &input, n_before);
         let row = columns(&hot, &step, &past, &input, n_before + 1);
@@ -110,7 +110,7 @@ impl Slot {
     #[inline(always)]
     fn step(&self, bar: &Bar) -> (u32, Input<f64>, Step<f64>) {
         let (n_before, hot) = self.start(bar);
-        let past = self.tapes.past(self.head.offset);
+        let past = self.past();
         let input = Input::new(bar, n_before, past.close());
         (n_before + 1, input, step(&hot, &past, &input, n_before))
     }
@@ -126,14 +126,24 @@ impl Slot {
     }
 
     #[inline(always)]
-    fn store(&mut self, n_bars: u32, input: &Input<f64>, step: &Step<f64>) {
+    pub(crate) fn past(&self) -> Past<'_, f64> {
+        self.tapes.past(self.head.offset)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
-        let Input { close, high, low, volume, log_return, .. } = *input;
-        let entry = Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi };
-        let offset = self.tapes.put(self.head.offset, &entry);
-        self.head = Head { n_bars, offset, hot: step.hot };
+        let offset = self.tapes.put(self.head.offset, entry);
+        self.head = Head { n_bars, offset, hot: *hot };
     }
+}
+
+/// What the tapes keep of a bar.
+#[inline(always)]
+fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
+    let Input { close, high, low, volume, log_return, .. } = *input;
+    Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi }
 }
 
 struct Calc {
@@ -147,26 +157,13 @@ fn is_impossible(bar: &Bar) -> bool {
     bar.check().is_err()
 }
 
-/// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
-///
-/// The same numbers as closing bar after bar, several times as fast: only the last bar pays for its columns.
-pub fn recompute<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Option<Values> {
-    let mut bars = bars.into_iter();
-    let mut last = bars.next()?;
-    let mut slot = Slot::default();
-    for bar in bars {
-        slot.push(last);
-        last = bar;
-    }
-    Some(slot.amend(last))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::plan::{NAMES, need, plan};
+    use crate::recompute::recompute;
     use crate::testing::{any_bar, any_bars, bar, bars, closed, slot_bits, value_bits};
 
     fn check(bars: &[Bar], expected: &[(&str, Option<f64>)]) {
@@ -320,9 +317,32 @@ mod tests {
         assert!(size_of::<Slot>() <= 4300, "{}", size_of::<Slot>());
     }
 
+    /// A million bars later, an outlier among them, the columns are those of a slot that saw the newest bars only.
     #[test]
-    fn nothing_comes_of_no_bars() {
-        assert!(recompute(&[]).is_none());
+    fn nothing_drifts() {
+        const N_BARS: i32 = 1_000_000;
+        const N_SEED: i32 = 3_000;
+        let history = |day: i32| {
+            let outlier = if day == 990_000 { 100.0 } else { 1.0 };
+            let wave = f64::from(day % 97) * 0.13 + f64::from(day % 31) * 0.07 + f64::from(day % 1009) * 0.01;
+            let price = (20.0 + wave) * outlier;
+            Bar { high: price * 1.01, low: price * 0.98, volume: f64::from(day % 13) * 1e5, ..bar(day, price) }
+        };
+        let mut old = Slot::default();
+        let mut fresh = Slot::default();
+        for day in 0..N_BARS {
+            old.push(&history(day));
+            if day >= N_BARS - N_SEED {
+                fresh.push(&history(day));
+            }
+        }
+        let forming = history(N_BARS);
+        let [old, fresh] = [old.amend(&forming), fresh.amend(&forming)];
+        // Totals count from the first bar.
+        for (name, (old, fresh)) in NAMES.iter().zip(old.as_slice().iter().zip(fresh.as_slice())) {
+            let is_equal = (old - fresh).abs() <= 1e-9 * fresh.abs().max(1.0);
+            assert!(is_equal || ["n_bars", "obv", "ad", "adosc_3_10"].contains(name), "{name}: {old} {fresh}");
+        }
     }
 
     proptest! {
@@ -385,6 +405,41 @@ mod tests {
             for bar in &history {
                 prop_assert_eq!(value_bits(&shifted.close(bar)), value_bits(&fresh.close(bar)));
             }
+        }
+
+        #[test]
+        fn an_impossible_bar_has_no_values_and_leaves_no_trace(
+            history in any_bars(0..300),
+            bar in any_bar(),
+            at in 0..5_usize,
+            number in prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(-1.0)],
+        ) {
+            let mut slot = closed(&history);
+            let bits = slot_bits(&slot);
+            let mut bad = bar;
+            *[&mut bad.open, &mut bad.high, &mut bad.low, &mut bad.close, &mut bad.volume][at] = number;
+            let is_missing = |values: Values| values.as_slice().iter().all(|value| value.is_nan());
+            prop_assert!(is_missing(slot.amend(&bad)));
+            prop_assert!(is_missing(slot.close(&bad)));
+            prop_assert!(is_missing(slot.correct(&bad)));
+            slot.push(&bad);
+            prop_assert_eq!(&slot_bits(&slot), &bits);
+        }
+
+        #[test]
+        fn a_split_rescales_as_if_all_bars_had_been_adjusted(history in any_bars(1..300), power in -3..4_i32) {
+            let factor = 2.0_f64.powi(power);
+            let adjusted: Vec<Bar> = history.iter().map(|bar| Bar {
+                open: bar.open * factor,
+                high: bar.high * factor,
+                low: bar.low * factor,
+                close: bar.close * factor,
+                volume: bar.volume / factor,
+                ..*bar
+            }).collect();
+            let mut slot = closed(&history);
+            slot.rescale(factor);
+            prop_assert_eq!(slot_bits(&slot), slot_bits(&closed(&adjusted)));
         }
 
         #[test]

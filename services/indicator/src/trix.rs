@@ -35,8 +35,8 @@ impl<L: Lane, const PERIOD: u32> Trix<L, PERIOD> {
 
     #[inline(always)]
     pub(crate) fn change_from(&self, before: &Self) -> L {
-        let [now, before] = [self, before].map(|state| state.averages[2].level);
-        (now - before).over_or_zero(before) * 100.0
+        let before = before.averages[2].level;
+        (self.averages[2].level - before).over_or_zero(before) * 100.0
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::state::state;
-use crate::window::{last, sum};
+use crate::window::{last, numbers, sum};
 
 /// Below this flow over the window, in currency, the money flow index is 0.
 const FLOW_MIN: f64 = 1.0;
@@ -118,25 +118,26 @@ impl<L: Lane> VolumeWindow<L> {
 /// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
 #[inline(always)]
 pub(crate) fn money_flow_index<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
-    /// A change of less, relative to both prices, is rounding.
-    const NOISE: f64 = 1e-14;
     let closes: &[L; 14] = last(past.closes);
     let highs: &[L; 14] = last(past.highs);
     let lows: &[L; 14] = last(past.lows);
     let volumes: &[L; 14] = last(past.volumes);
     let zero = bar.close.zero();
-    let price = |i: usize| highs[i] + lows[i] + closes[i];
+    let prices = numbers::<L, 14>(zero, |i| highs[i] + lows[i] + closes[i]);
     let newest = bar.high + bar.low + bar.close;
-    let flow = |before: L, price: L, volume: L, is_up: bool| {
-        let change = if is_up { price - before } else { before - price };
-        L::select(change.is_above((price + before) * NOISE), price * volume, zero)
-    };
-    let total = |is_up: bool| {
-        flow(price(13), newest, bar.volume, is_up)
-            + sum::<L, 13>(zero, |i| flow(price(i), price(i + 1), volumes[i + 1], is_up))
-    };
-    let up = total(true);
-    let both = up + total(false);
+    let up = flow(prices[13], newest, newest, bar.volume)
+        + sum::<L, 13>(zero, |i| flow(prices[i], prices[i + 1], prices[i + 1], volumes[i + 1]));
+    let down = flow(newest, prices[13], newest, bar.volume)
+        + sum::<L, 13>(zero, |i| flow(prices[i + 1], prices[i], prices[i + 1], volumes[i + 1]));
+    let both = up + down;
     let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
     L::select(is_flat, zero, up / both * 100.0)
+}
+
+/// What flowed at a price, if the second of two prices is higher.
+#[inline(always)]
+fn flow<L: Lane>(first: L, second: L, price: L, volume: L) -> L {
+    /// A change of less, relative to both prices, is rounding.
+    const NOISE: f64 = 1e-14;
+    L::select((second - first).is_above((second + first) * NOISE), price * volume, first.zero())
 }

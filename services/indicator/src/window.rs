@@ -6,6 +6,8 @@ use crate::lane::Lane;
 /// Independent accumulators that the processor works on at once. Fixed, so that the same numbers always give the same
 /// bits.
 const N_ACCUMULATORS: usize = 8;
+/// Windows up to this length are unrolled.
+const N_UNROLLED: usize = 64;
 
 /// The sum of `term(0)` to `term(N - 1)`.
 #[inline(always)]
@@ -24,19 +26,42 @@ pub(crate) fn lowest<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> 
     reduce::<L, N>(first, term, L::lower)
 }
 
+/// A term that is called from one place is always compiled into it, whatever its size, and must be: outside it would miss
+/// the instructions of the dispatch target. Long windows have small terms.
 #[inline(always)]
 fn reduce<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> L, join: impl Fn(L, L) -> L) -> L {
     let mut lanes = [first; N_ACCUMULATORS];
-    for chunk in 0..N / N_ACCUMULATORS {
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane = join(*lane, term(chunk * N_ACCUMULATORS + i));
+    if N.is_multiple_of(N_ACCUMULATORS) || N <= N_UNROLLED {
+        for chunk in 0..N.div_ceil(N_ACCUMULATORS) {
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                let i = chunk * N_ACCUMULATORS + i;
+                if i < N {
+                    *lane = join(*lane, term(i));
+                }
+            }
         }
-    }
-    for (i, lane) in lanes.iter_mut().enumerate().take(N % N_ACCUMULATORS) {
-        *lane = join(*lane, term(N / N_ACCUMULATORS * N_ACCUMULATORS + i));
+    } else {
+        for chunk in 0..N / N_ACCUMULATORS {
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                *lane = join(*lane, term(chunk * N_ACCUMULATORS + i));
+            }
+        }
+        for (i, lane) in lanes.iter_mut().enumerate().take(N % N_ACCUMULATORS) {
+            *lane = join(*lane, term(N / N_ACCUMULATORS * N_ACCUMULATORS + i));
+        }
     }
     let [a0, a1, a2, a3, b0, b1, b2, b3] = lanes;
     join(join(join(a0, b0), join(a1, b1)), join(join(a2, b2), join(a3, b3)))
+}
+
+/// The numbers `term(0)` to `term(N - 1)`. A loop, because [`std::array::from_fn`] is not always compiled into its caller.
+#[inline(always)]
+pub(crate) fn numbers<L: Lane, const N: usize>(zero: L, term: impl Fn(usize) -> L) -> [L; N] {
+    let mut numbers = [zero; N];
+    for (i, number) in numbers.iter_mut().enumerate() {
+        *number = term(i);
+    }
+    numbers
 }
 
 /// The last `N` numbers of a longer window.
