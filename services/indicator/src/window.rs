@@ -27,11 +27,11 @@ pub(crate) fn lowest<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> 
 }
 
 /// A term that is called from one place is always compiled into it, whatever its size, and must be: outside it would miss
-/// the instructions of the dispatch target. Long windows have small terms.
+/// the instructions of the dispatch target. Long windows have small terms, and a single number needs no dispatch.
 #[inline(always)]
 fn reduce<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> L, join: impl Fn(L, L) -> L) -> L {
     let mut lanes = [first; N_ACCUMULATORS];
-    if N.is_multiple_of(N_ACCUMULATORS) || N <= N_UNROLLED {
+    if L::IS_WIDE && N <= N_UNROLLED {
         for chunk in 0..N.div_ceil(N_ACCUMULATORS) {
             for (i, lane) in lanes.iter_mut().enumerate() {
                 let i = chunk * N_ACCUMULATORS + i;
