@@ -1,18 +1,6 @@
-use schemas::Bar;
-
-use crate::wilder::Wilder;
-
-/// Average true range over 14 bars.
-///
-/// # Shape
-/// One per bar; the first with bar 15, because the first bar has no true range.
-///
-/// # Units
-/// Price.
-///
-/// # Source
-/// TA-Lib `ATR`: Wilder's mean of [`true_range`].
-pub(crate) type Atr = Wilder<14>;
+use crate::input::{Input, Past};
+use crate::lane::Lane;
+use crate::window::{last, numbers, sum};
 
 /// What a bar moved at most, counted from the close before it.
 ///
@@ -23,23 +11,68 @@ pub(crate) type Atr = Wilder<14>;
 /// Price.
 ///
 /// # Source
-/// TA-Lib `TRANGE`: `max(H, C₋₁) − min(L, C₋₁)`.
-pub(crate) fn true_range(bar: &Bar, previous_close: f64) -> f64 {
-    let top = if previous_close > bar.high { previous_close } else { bar.high };
-    let bottom = if previous_close < bar.low { previous_close } else { bar.low };
-    top - bottom
+/// TA-Lib `TRANGE`: `max(H, C₋₁) − min(L, C₋₁)`. Its mean after Wilder is `ATR`, that as a percentage of the close `NATR`.
+#[inline(always)]
+pub(crate) fn true_range<L: Lane>(high: L, low: L, previous_close: L) -> L {
+    high.higher(previous_close) - low.lower(previous_close)
+}
+
+/// Sums of the last 7, 14 and 28 bars.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RangeSums<L> {
+    /// What the close is above the lowest point of its bar, counted from the close before.
+    pub(crate) buying_pressure: [L; 3],
+    pub(crate) true_range: [L; 3],
+}
+
+impl<L: Lane> RangeSums<L> {
+    #[inline(always)]
+    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
+        let zero = bar.close.zero();
+        let previous: &[L; 28] = last(past.closes);
+        let closes: &[L; 27] = last(past.closes);
+        let highs: &[L; 27] = last(past.highs);
+        let lows: &[L; 27] = last(past.lows);
+        let true_ranges = numbers::<L, 27>(zero, |i| true_range(highs[i], lows[i], previous[i]));
+        let buying = numbers::<L, 27>(zero, |i| closes[i] - lows[i].lower(previous[i]));
+        let now = true_range(bar.high, bar.low, past.close());
+        let range7 = now + sum::<L, 6>(zero, |i| true_ranges[21 + i]);
+        let range14 = range7 + sum::<L, 7>(zero, |i| true_ranges[14 + i]);
+        let range28 = range14 + sum::<L, 14>(zero, |i| true_ranges[i]);
+        let now = bar.close - bar.low.lower(past.close());
+        let pressure7 = now + sum::<L, 6>(zero, |i| buying[21 + i]);
+        let pressure14 = pressure7 + sum::<L, 7>(zero, |i| buying[14 + i]);
+        let pressure28 = pressure14 + sum::<L, 14>(zero, |i| buying[i]);
+        Self { buying_pressure: [pressure7, pressure14, pressure28], true_range: [range7, range14, range28] }
+    }
+
+    /// Ultimate oscillator 7, 14, 28.
+    ///
+    /// # Shape
+    /// One per bar; the first with bar 29.
+    ///
+    /// # Units
+    /// Points, 0 to 100.
+    ///
+    /// # Source
+    /// TA-Lib `ULTOSC`; a window without any range counts 0.
+    #[inline(always)]
+    pub(crate) fn ultimate_oscillator(&self) -> L {
+        let fast = self.buying_pressure[0].over_or_zero(self.true_range[0]);
+        let middle = self.buying_pressure[1].over_or_zero(self.true_range[1]);
+        let slow = self.buying_pressure[2].over_or_zero(self.true_range[2]);
+        (fast * 4.0 + middle * 2.0 + slow) * (100.0 / 7.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::bar;
 
     #[test]
     fn a_gap_counts_to_the_close_before() {
-        let bar = Bar { open: 10.0, high: 12.0, low: 9.0, close: 11.0, ..bar(0, 11.0) };
         for (previous_close, expected) in [(10.0, 3.0), (14.0, 5.0), (5.0, 7.0), (12.0, 3.0), (9.0, 3.0)] {
-            assert_eq!(true_range(&bar, previous_close).to_bits(), f64::to_bits(expected), "{previous_close}");
+            assert_eq!(true_range(12.0, 9.0, previous_close).to_bits(), f64::to_bits(expected), "{previous_close}");
         }
     }
 }

@@ -1,4 +1,5 @@
-use serde::{Deserialize, Serialize};
+use crate::lane::Lane;
+use crate::state::{State, Unit};
 
 /// Exponential moving average.
 ///
@@ -10,20 +11,21 @@ use serde::{Deserialize, Serialize};
 ///
 /// # Source
 /// TA-Lib `EMA`, classic: seeded with the mean of the first `PERIOD` values, then `e += 2 / (PERIOD + 1) · (x − e)`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Ema<const PERIOD: u32> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ema<L, const PERIOD: u32> {
     /// The sum of the values until they are `PERIOD`, the average from then on.
-    level: f64,
+    pub(crate) level: L,
 }
 
-impl<const PERIOD: u32> Ema<PERIOD> {
+impl<L: Lane, const PERIOD: u32> Ema<L, PERIOD> {
     const ALPHA: f64 = 2.0 / (PERIOD as f64 + 1.0);
 
     /// Takes in a value after `n_before` others.
+    #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, value: f64) -> Self {
+    pub(crate) fn next(self, n_before: u32, value: L) -> Self {
         let level = if n_before >= PERIOD {
-            self.level + Self::ALPHA * (value - self.level)
+            self.level + (value - self.level) * Self::ALPHA
         } else if n_before + 1 == PERIOD {
             (self.level + value) / f64::from(PERIOD)
         } else {
@@ -31,10 +33,17 @@ impl<const PERIOD: u32> Ema<PERIOD> {
         };
         Self { level }
     }
+}
 
-    /// The average after `n_values`.
-    pub(crate) fn value(self, n_values: u32) -> Option<f64> {
-        (n_values >= PERIOD).then_some(self.level)
+impl<L: Lane, const PERIOD: u32> State<L> for Ema<L, PERIOD> {
+    #[inline(always)]
+    fn filled(number: L) -> Self {
+        Self { level: number }
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
+        visitor(&mut self.level, unit);
     }
 }
 
@@ -44,11 +53,11 @@ mod tests {
 
     #[test]
     fn starts_as_the_mean_and_then_follows() {
-        let mut ema = Ema::<3>::default();
-        let shown = (0..).zip([1.0, 2.0, 6.0, 5.0, 4.0]).map(|(n_before, value)| {
+        let mut ema = Ema::<f64, 3>::filled(0.0);
+        let levels = (0..).zip([1.0, 2.0, 6.0, 5.0, 4.0]).map(|(n_before, value)| {
             ema = ema.next(n_before, value);
-            ema.value(n_before + 1)
+            ema.level
         });
-        assert_eq!(shown.collect::<Vec<_>>(), [None, None, Some(3.0), Some(4.0), Some(4.0)]);
+        assert_eq!(levels.skip(2).collect::<Vec<_>>(), [3.0, 4.0, 4.0]);
     }
 }

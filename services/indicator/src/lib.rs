@@ -3,22 +3,45 @@
 //! [`Slot`] is the state of one symbol, [`plan`] names the columns of its [`Values`], [`IndicatorStage`] keeps a slot
 //! per symbol and timeframe and decides which bar may touch it. Warm-up and undefined values are missing, never zero.
 
+#![expect(
+    clippy::inline_always,
+    reason = "the bodies must be compiled inside the function that a dispatch target chose, else they miss its instructions"
+)]
+
 mod atr;
+mod average;
+mod channel;
+mod directional;
 mod ema;
-mod features;
+mod engine;
+mod input;
+mod kama;
+mod lane;
+mod lanes;
 mod macd;
+mod market;
 mod plan;
-mod ring;
-mod rolling;
+mod recompute;
+mod returns;
 mod rsi;
+mod sar;
 mod slot;
 mod snapshot;
 mod stage;
+mod state;
+mod stochastic;
+mod supertrend;
+mod tapes;
+mod trix;
 mod values;
+mod volume;
 mod wilder;
+mod window;
 
-pub use plan::plan;
-pub use slot::{Slot, recompute};
+pub use market::close_all;
+pub use plan::{need, plan};
+pub use recompute::{recompute, recompute_many, recompute_rows};
+pub use slot::Slot;
 pub use stage::{Dropped, IndicatorStage};
 pub use values::Values;
 

@@ -3,64 +3,191 @@ use schemas::Plan;
 /// The columns that this crate computes, in the order of [`Values`](crate::Values).
 ///
 /// # Shape
-/// One value per bar and column; a column is missing until its warm-up is over.
+/// One value per bar and column; a column is missing until its [warm-up](need) is over.
 pub fn plan() -> Plan {
     Plan::new(NAMES.iter().copied())
 }
 
-/// Names the columns once, so that neither a name nor a value can be in the wrong place.
+/// The bars of a segment that a column needs for its first value.
+///
+/// # Shape
+/// `None` when the column is not in the plan. An average that never forgets has its first value then, not its final one:
+/// its seed fades with every bar.
+pub fn need(column: &str) -> Option<u32> {
+    NAMES.iter().position(|name| *name == column).map(|at| NEEDS[at])
+}
+
+/// Names the columns once, so that neither a name nor a value can be in the wrong place: `column = name, need;`.
 macro_rules! columns {
-    ($($(#[$doc:meta])* $column:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $column:ident = $name:literal, $need:literal;)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Column {
             $($(#[$doc])* $column,)*
         }
 
         pub(crate) const NAMES: &[&str] = &[$($name),*];
+        pub(crate) const NEEDS: [u32; N_COLUMNS] = [$($need),*];
     };
 }
 
 pub(crate) const N_COLUMNS: usize = NAMES.len();
+/// From this bar of a segment on every column is warm.
+pub(crate) const NEED_MAX: u32 = need_max();
+
+const fn need_max() -> u32 {
+    let mut max = 0;
+    let mut at = 0;
+    while at < N_COLUMNS {
+        if NEEDS[at] > max {
+            max = NEEDS[at];
+        }
+        at += 1;
+    }
+    max
+}
 
 columns! {
     /// Bars of the current segment including this one.
-    NBars = "n_bars",
-    /// Price: [`rolling::mean`](crate::rolling::mean) of 20 closes.
-    Sma20 = "sma20",
-    /// Price: mean of 50 closes.
-    Sma50 = "sma50",
-    /// Price: mean of 200 closes.
-    Sma200 = "sma200",
+    NBars = "n_bars", 1;
+    /// Price: [`Averages`](crate::average::Averages).
+    Sma10 = "sma10", 10;
+    Sma20 = "sma20", 20;
+    Sma50 = "sma50", 50;
+    Sma200 = "sma200", 200;
+    /// Price: [`Ema`](crate::ema::Ema).
+    Ema8 = "ema8", 8;
+    Ema21 = "ema21", 21;
+    Ema50 = "ema50", 50;
     /// Points, 0 to 100: [`Rsi`](crate::rsi::Rsi).
-    Rsi14 = "rsi14",
-    /// Price difference: [`Macd`](crate::macd::Macd).
-    Macd = "macd",
-    /// Price difference.
-    MacdSignal = "macd_signal",
-    /// Price difference.
-    MacdHist = "macd_hist",
-    /// Price: [`Atr`](crate::atr::Atr).
-    Atr14 = "atr14",
-    /// Fraction: [`features::simple_return`](crate::features::simple_return) over 1 bar.
-    Ret1d = "ret_1d",
-    /// Fraction, over 5 bars.
-    Ret5d = "ret_5d",
-    /// Fraction, over 21 bars.
-    Ret21d = "ret_21d",
-    /// Fraction a year: [`features::realised_volatility`](crate::features::realised_volatility).
-    VolRealized20 = "vol_realized_20",
-    /// Fraction of the close: ATR14 / close.
-    AtrPct14 = "atr_pct_14",
-    /// 1 or 0: [`features::is_above`](crate::features::is_above) of the two averages.
-    Sma20Above50 = "sma_20_above_50",
-    /// Percent, at most 0: [`features::percent_from_high`](crate::features::percent_from_high).
-    PctFromHigh20 = "pct_from_high20",
+    Rsi14 = "rsi14", 15;
+    /// Price differences: [`Macd`](crate::macd::Macd).
+    Macd = "macd", 34;
+    MacdSignal = "macd_signal", 34;
+    MacdHist = "macd_hist", 34;
+    /// Price: [`true_range`](crate::atr::true_range).
+    Trange = "trange", 2;
+    /// Price: its mean after [`Wilder`](crate::wilder::Wilder).
+    Atr14 = "atr14", 15;
+    /// Percent of the close.
+    Natr14 = "natr14", 15;
+    /// Points, 0 to 100: [`Directional`](crate::directional::Directional).
+    PlusDi14 = "plus_di14", 15;
+    MinusDi14 = "minus_di14", 15;
+    Adx14 = "adx14", 28;
+    /// Price: the average of 20 and two deviations beside it, [`Averages`](crate::average::Averages).
+    BbUpper20 = "bb_upper20", 20;
+    BbMid20 = "bb_mid20", 20;
+    BbLower20 = "bb_lower20", 20;
+    /// Percent, 0 to 100: [`Stochastic`](crate::stochastic::Stochastic).
+    StochK = "stoch_k", 18;
+    StochD = "stoch_d", 18;
+    /// Percent, 0 to 100: [`of_rsi`](crate::stochastic::of_rsi).
+    Stochrsi1453K = "stochrsi_14_5_3_k", 21;
+    Stochrsi1453D = "stochrsi_14_5_3_d", 21;
+    Stochrsi14143K = "stochrsi_14_14_3_k", 30;
+    Stochrsi14143D = "stochrsi_14_14_3_d", 30;
+    /// [`commodity_channel`](crate::average::commodity_channel).
+    Cci20 = "cci20", 20;
+    /// Points, 0 to 100: [`money_flow_index`](crate::volume::money_flow_index).
+    Mfi14 = "mfi14", 15;
+    /// Shares: [`Volume`](crate::volume::Volume).
+    Obv = "obv", 1;
+    /// Percent, −100 to 0: [`Range::williams`](crate::stochastic::Range::williams).
+    Willr14 = "willr14", 14;
+    /// Percent: gain over 10 bars, TA-Lib `ROC`.
+    Roc10 = "roc10", 11;
+    /// Price difference over 10 bars, TA-Lib `MOM`.
+    Mom10 = "mom10", 11;
+    /// Percent: [`Trix`](crate::trix::Trix).
+    Trix15 = "trix15", 44;
+    Trix30 = "trix30", 89;
+    /// Points, 0 to 100: [`RangeSums::ultimate_oscillator`](crate::atr::RangeSums::ultimate_oscillator).
+    Ultosc71428 = "ultosc_7_14_28", 29;
+    /// Percent: [`aroon`](crate::channel::aroon).
+    AroonUp25 = "aroon_up25", 26;
+    AroonDown25 = "aroon_down25", 26;
+    Aroonosc25 = "aroonosc25", 26;
+    /// Price: [`Sar`](crate::sar::Sar).
+    Sar00202 = "sar_002_02", 2;
+    /// Price: [`Kama`](crate::kama::Kama).
+    Kama10 = "kama10", 11;
+    Kama30 = "kama30", 31;
+    /// Shares: [`Volume`](crate::volume::Volume).
+    Ad = "ad", 1;
+    Adosc310 = "adosc_3_10", 10;
+    /// Percent: [`percent_above`](crate::macd::percent_above).
+    Ppo1226Sma = "ppo_12_26_sma", 26;
+    Ppo1226Ema = "ppo_12_26_ema", 26;
+    /// Price a bar: [`slope20`](crate::average::slope20).
+    LinregSlope20 = "linreg_slope20", 20;
+    /// −1 to 1: [`VolumeWindow`](crate::volume::VolumeWindow).
+    Cmf20 = "cmf20", 20;
+    /// Price: [`VolumeWindow`](crate::volume::VolumeWindow).
+    Vwap20 = "vwap20", 20;
+    /// Price: highest high, their middle, lowest low of 20 bars, [`Channels`](crate::channel::Channels).
+    DonchianUp20 = "donchian_up20", 20;
+    DonchianMid20 = "donchian_mid20", 20;
+    DonchianLo20 = "donchian_lo20", 20;
+    /// Price: EMA20 and two ATR10 beside it.
+    KeltnerUp20 = "keltner_up20", 20;
+    KeltnerMid20 = "keltner_mid20", 20;
+    KeltnerLo20 = "keltner_lo20", 20;
+    /// Per year: [`historical_volatility`](crate::returns::historical_volatility).
+    Hv20 = "hv20", 21;
+    /// Fraction: [`simple_return`](crate::returns::simple_return) over 1 bar, 5 bars, ….
+    Ret1d = "ret_1d", 2;
+    Ret5d = "ret_5d", 6;
+    Ret10d = "ret_10d", 11;
+    Ret21d = "ret_21d", 22;
+    Ret63d = "ret_63d", 64;
+    Ret126d = "ret_126d", 127;
+    Ret252d = "ret_252d", 253;
+    /// Fraction a year: [`realised_volatilities`](crate::returns::realised_volatilities).
+    VolRealized10 = "vol_realized_10", 11;
+    VolRealized20 = "vol_realized_20", 21;
+    VolRealized60 = "vol_realized_60", 61;
+    /// Fraction of the close: ATR14.
+    AtrPct14 = "atr_pct_14", 15;
+    /// Fraction of the close: the plain mean of 14 true ranges, `atr_pct_14` of the factors (specification §4).
+    AtrPctSimple14 = "atr_pct_simple_14", 15;
+    /// 1 when the average of 20 is above that of 50, else 0. The reference says 0 while one is unknown; ours is missing.
+    Sma20Above50 = "sma_20_above_50", 50;
+    /// Deviations: [`Averages::trend_strength50`](crate::average::Averages).
+    TrendStrength50 = "trend_strength50", 50;
+    /// Fraction a bar: [`average_slope`](crate::average::average_slope).
+    MaSlope20 = "ma_slope_20", 39;
+    /// Percent, at most 0: [`CloseExtremes`](crate::channel::CloseExtremes).
+    PctFromHigh20 = "pct_from_high20", 20;
+    /// Percent, at least 0.
+    PctFromLow20 = "pct_from_low20", 20;
+    /// Fraction, at most 0: from the highest close of a year.
+    DistHigh252 = "dist_high252", 252;
+    /// Fraction, at least 0.
+    DistLow252 = "dist_low252", 252;
     /// Currency: mean of close × volume over 20 bars.
-    DollarVol20 = "dollar_vol_20",
+    DollarVol20 = "dollar_vol_20", 20;
     /// Ratio of close × volume to `dollar_vol_20`.
-    VolSpikeRatio = "vol_spike_ratio",
-    /// Fraction: mean of [`features::gap`](crate::features::gap) over 10 bars.
-    GapMean10 = "gap_mean_10",
+    VolSpikeRatio = "vol_spike_ratio", 20;
+    /// Ratio of the volume to its mean over 20 bars.
+    Rvol20 = "rvol20", 20;
+    /// Fraction: [`gap`](crate::returns::gap).
+    GapPct = "gap_pct", 2;
+    /// Fraction: mean size of ten gaps.
+    GapMean10 = "gap_mean_10", 11;
+    /// Price: [`Supertrend`](crate::supertrend::Supertrend).
+    Supertrend = "supertrend", 11;
+    /// 1 or −1.
+    SupertrendDirection = "supertrend_direction", 11;
+    /// Price: [`Channel::middle`](crate::channel::Channel::middle) of 9 bars.
+    IchimokuTenkan = "ichimoku_tenkan", 9;
+    /// Price, of 26 bars.
+    IchimokuKijun = "ichimoku_kijun", 26;
+    /// Price: halfway between both, where charts draw it 26 bars later.
+    IchimokuSpanA = "ichimoku_span_a", 26;
+    /// Price, of 52 bars, where charts draw it 26 bars later.
+    IchimokuSpanB = "ichimoku_span_b", 52;
+    /// 1, 0 or −1: [`HeikinAshi`](crate::supertrend::HeikinAshi).
+    HeikinAshiTrend = "heikin_ashi_trend", 1;
 }
 
 #[cfg(test)]
@@ -75,6 +202,11 @@ mod tests {
         assert_eq!(plan.len(), N_COLUMNS);
         assert_eq!(plan.columns().iter().collect::<BTreeSet<_>>().len(), N_COLUMNS);
         assert_eq!(plan.index_of("n_bars"), Some(Column::NBars as usize));
-        assert_eq!(plan.index_of("gap_mean_10"), Some(Column::GapMean10 as usize));
+        assert_eq!(plan.index_of("heikin_ashi_trend"), Some(Column::HeikinAshiTrend as usize));
+    }
+
+    #[test]
+    fn the_slowest_column_looks_back_a_year() {
+        assert_eq!((need("ret_252d"), NEED_MAX, need("nonsense")), (Some(253), 253, None));
     }
 }

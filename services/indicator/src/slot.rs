@@ -1,74 +1,65 @@
 use schemas::{Bar, BarFlags};
-use serde::{Deserialize, Serialize};
 
-use crate::atr::{Atr, true_range};
-use crate::features::{gap, is_above, percent_from_high, realised_volatility, simple_return};
-use crate::macd::Macd;
-use crate::plan::Column;
-use crate::ring::Ring;
-use crate::rolling::mean;
-use crate::rsi::Rsi;
+use crate::engine::{Hot, Step, columns, step};
+use crate::input::{Input, Past};
+use crate::state::{State, Unit};
+use crate::tapes::{Entry, Offset, Tapes};
 use crate::values::Values;
-
-/// The longest window over closes: SMA200.
-pub(crate) const N_CLOSES: usize = 200;
-pub(crate) const N_DOLLAR_VOLUMES: usize = 20;
-pub(crate) const N_GAPS: usize = 10;
 
 /// Everything the columns need to know of one symbol's past bars: plain data of a fixed size.
 ///
-/// A bar with [`BarFlags::SEGMENT_START`] begins a fresh history. Bars are taken as they are: whether one may be
-/// applied is the stage's business, whether it is possible was checked when it was decoded.
+/// A bar with [`BarFlags::SEGMENT_START`] begins a fresh history. A bar that cannot be (see [`Bar::check`]) is refused: it
+/// has no values and leaves the slot as it is, to the bit. Whether a possible bar may be applied is the stage's business.
 #[derive(Debug, Clone, Default)]
 pub struct Slot {
-    pub(crate) hot: Hot,
-    /// `hot` as it was before the newest bar. The rings need no copy: the newest bar took the place of one that no
-    /// window reaches any more.
-    pub(crate) before: Hot,
-    pub(crate) closes: Ring<N_CLOSES>,
-    /// Close × volume.
-    pub(crate) dollar_volumes: Ring<N_DOLLAR_VOLUMES>,
-    pub(crate) gaps: Ring<N_GAPS>,
+    pub(crate) head: Head,
+    /// As it was before the newest bar. The tapes need no copy: what the newest bar added stands behind the older window.
+    pub(crate) before: Head,
+    pub(crate) tapes: Tapes,
 }
 
 /// The part of a slot that every bar changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Hot {
-    /// Bars ever taken in: the place in the rings. Not set back by a new segment, so that even its start can be undone.
-    pub(crate) n_pushed: u32,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
     /// Bars of the current segment.
     pub(crate) n_bars: u32,
-    macd: Macd,
-    rsi: Rsi,
-    atr: Atr,
+    pub(crate) offset: Offset,
+    pub(crate) hot: Hot<f64>,
 }
 
-/// What a bar makes of a slot, not yet stored.
-struct Step {
-    hot: Hot,
-    close: f64,
-    dollar_volume: f64,
-    gap: f64,
+impl Default for Head {
+    fn default() -> Self {
+        Self { n_bars: 0, offset: Offset::default(), hot: Hot::filled(0.0) }
+    }
 }
 
 impl Slot {
     /// The columns as if the bar closed now. Changes nothing.
     #[must_use]
     pub fn amend(&self, bar: &Bar) -> Values {
-        self.calc(bar).1
+        if is_impossible(bar) {
+            return Values::missing();
+        }
+        self.calc(bar).values
     }
 
     /// Takes in a final bar.
     pub fn close(&mut self, bar: &Bar) -> Values {
-        let (step, values) = self.calc(bar);
-        self.store(&step);
+        if is_impossible(bar) {
+            return Values::missing();
+        }
+        let Calc { n_bars, input, step, values } = self.calc(bar);
+        self.store(n_bars, &step.hot, &entry(&input, &step));
         values
     }
 
     /// Takes in a final bar as [`close`](Self::close) does, without computing the columns.
     pub fn push(&mut self, bar: &Bar) {
-        let step = self.step(bar);
-        self.store(&step);
+        if is_impossible(bar) {
+            return;
+        }
+        let (n_bars, input, step) = self.step(bar);
+        self.store(n_bars, &step.hot, &entry(&input, &step));
     }
 
     /// Takes in another version of the newest bar in its place.
@@ -76,123 +67,94 @@ impl Slot {
     /// On an empty slot it closes the bar. One bar deep: the versions of the newest bar may follow each other, the bars
     /// before it are settled.
     pub fn correct(&mut self, bar: &Bar) -> Values {
-        self.hot = self.before;
+        if is_impossible(bar) {
+            return Values::missing();
+        }
+        self.head = self.before;
         self.close(bar)
+    }
+
+    /// Makes the past comparable with prices that a split has multiplied by `price_factor`, and share counts that it has
+    /// divided by it: exact for a power of two, to rounding else.
+    ///
+    /// # Panics
+    /// When the factor is not a positive number.
+    pub fn rescale(&mut self, price_factor: f64) {
+        assert!(price_factor.is_finite() && price_factor > 0.0, "a split by {price_factor} cannot be");
+        for head in [&mut self.head, &mut self.before] {
+            head.hot.visit(Unit::Plain, &mut |number, unit| match unit {
+                Unit::Price => *number *= price_factor,
+                Unit::Shares => *number /= price_factor,
+                Unit::Plain => {}
+            });
+        }
+        self.tapes.rescale(price_factor);
     }
 
     /// Bars of the current segment.
     pub fn n_bars(&self) -> u32 {
-        self.hot.n_bars
+        self.head.n_bars
     }
 
     /// The one body behind amend and close, so that they cannot disagree.
-    fn calc(&self, bar: &Bar) -> (Step, Values) {
-        let step = self.step(bar);
-        let values = self.values(&step);
-        (step, values)
+    #[inline(always)]
+    fn calc(&self, bar: &Bar) -> Calc {
+        let (n_before, hot) = self.start(bar);
+        let past = self.past();
+        let input = Input::new(bar, n_before, past.close());
+        let step = step(&hot, &past, &input, n_before);
+        let row = columns(&hot, &step, &past, &input, n_before + 1);
+        Calc { n_bars: n_before + 1, input, step, values: Values::new(row, n_before + 1) }
     }
 
-    fn step(&self, bar: &Bar) -> Step {
-        let mut hot = self.hot;
+    #[inline(always)]
+    fn step(&self, bar: &Bar) -> (u32, Input<f64>, Step<f64>) {
+        let (n_before, hot) = self.start(bar);
+        let past = self.past();
+        let input = Input::new(bar, n_before, past.close());
+        (n_before + 1, input, step(&hot, &past, &input, n_before))
+    }
+
+    /// What the bar builds on.
+    #[inline(always)]
+    fn start(&self, bar: &Bar) -> (u32, Hot<f64>) {
         if bar.flags.contains(BarFlags::SEGMENT_START) {
-            hot = Hot { n_pushed: hot.n_pushed, ..Hot::default() };
+            (0, Hot::filled(0.0))
+        } else {
+            (self.head.n_bars, self.head.hot)
         }
-        let mut gap_now = 0.0; // Never in a window that is shown: the first bar of a segment has no gap.
-        hot.macd = hot.macd.next(hot.n_bars, bar.close);
-        if let Some(n_changes) = hot.n_bars.checked_sub(1) {
-            let previous_close = self.closes.newest(hot.n_pushed);
-            hot.rsi = hot.rsi.next(n_changes, bar.close - previous_close);
-            hot.atr = hot.atr.next(n_changes, true_range(bar, previous_close));
-            gap_now = gap(bar.open, previous_close);
-        }
-        hot.n_pushed += 1;
-        hot.n_bars += 1;
-        Step { hot, close: bar.close, dollar_volume: bar.close * bar.volume, gap: gap_now }
     }
 
-    fn store(&mut self, step: &Step) {
-        let n_before = self.hot.n_pushed;
-        self.before = self.hot;
-        self.hot = step.hot;
-        self.closes.put(n_before, step.close);
-        self.dollar_volumes.put(n_before, step.dollar_volume);
-        self.gaps.put(n_before, step.gap);
+    #[inline(always)]
+    pub(crate) fn past(&self) -> Past<'_, f64> {
+        self.tapes.past(self.head.offset)
     }
 
-    fn values(&self, step: &Step) -> Values {
-        let n_stored = self.hot.n_pushed;
-        let Hot { n_bars, macd, rsi, atr, .. } = step.hot;
-        let mut window = [0.0; N_CLOSES];
-        self.closes.copy_window(n_stored, step.close, &mut window);
-        let closes = Closes { window: &window, n_bars };
-        let mut values = Values::missing();
-
-        let sma20 = closes.last::<20>().map(mean).filter(|average| average.is_finite());
-        let sma50 = closes.last::<50>().map(mean).filter(|average| average.is_finite());
-        values.set(Column::NBars, Some(f64::from(n_bars)));
-        values.set(Column::Sma20, sma20);
-        values.set(Column::Sma50, sma50);
-        values.set(Column::Sma200, closes.last::<200>().map(mean));
-        values.set(Column::Sma20Above50, sma20.zip(sma50).map(|(fast, slow)| is_above(fast, slow)));
-        values.set(Column::PctFromHigh20, closes.last::<20>().map(percent_from_high));
-
-        values.set(Column::Ret1d, closes.last::<2>().map(simple_return));
-        values.set(Column::Ret5d, closes.last::<6>().map(simple_return));
-        values.set(Column::Ret21d, closes.last::<22>().map(simple_return));
-        values.set(Column::VolRealized20, closes.last::<21>().map(realised_volatility));
-
-        values.set(Column::Rsi14, rsi.value(n_bars - 1));
-        if let Some(macd) = macd.values(n_bars) {
-            values.set(Column::Macd, Some(macd.line));
-            values.set(Column::MacdSignal, Some(macd.signal));
-            values.set(Column::MacdHist, Some(macd.histogram));
-        }
-        let atr14 = atr.value(n_bars - 1);
-        values.set(Column::Atr14, atr14);
-        values.set(Column::AtrPct14, atr14.map(|atr14| atr14 / step.close));
-
-        if n_bars as usize >= N_DOLLAR_VOLUMES {
-            let mut window = [0.0; N_DOLLAR_VOLUMES];
-            self.dollar_volumes.copy_window(n_stored, step.dollar_volume, &mut window);
-            let average = mean(&window);
-            values.set(Column::DollarVol20, Some(average));
-            // Twenty bars without a trade: 0 / 0, which is missing.
-            values.set(Column::VolSpikeRatio, Some(step.dollar_volume / average));
-        }
-        if n_bars as usize > N_GAPS {
-            let mut window = [0.0; N_GAPS];
-            self.gaps.copy_window(n_stored, step.gap, &mut window);
-            values.set(Column::GapMean10, Some(mean(&window)));
-        }
-        values
+    #[inline(always)]
+    pub(crate) fn store(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
+        self.head.offset = self.tapes.make_room(self.head.offset);
+        self.before = self.head;
+        let offset = self.tapes.put(self.head.offset, entry);
+        self.head = Head { n_bars, offset, hot: *hot };
     }
 }
 
-/// The closes up to the bar at hand.
-struct Closes<'a> {
-    window: &'a [f64; N_CLOSES],
+/// What the tapes keep of a bar.
+#[inline(always)]
+fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
+    let Input { close, high, low, volume, log_return, .. } = *input;
+    Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi }
+}
+
+struct Calc {
     n_bars: u32,
+    input: Input<f64>,
+    step: Step<f64>,
+    values: Values,
 }
 
-impl Closes<'_> {
-    /// `None` while the segment has fewer.
-    fn last<const N: usize>(&self) -> Option<&[f64; N]> {
-        self.window.last_chunk().filter(|_| self.n_bars as usize >= N)
-    }
-}
-
-/// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
-///
-/// The same numbers as closing bar after bar, several times as fast: only the last bar pays for its columns.
-pub fn recompute<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Option<Values> {
-    let mut bars = bars.into_iter();
-    let mut last = bars.next()?;
-    let mut slot = Slot::default();
-    for bar in bars {
-        slot.push(last);
-        last = bar;
-    }
-    Some(slot.amend(last))
+fn is_impossible(bar: &Bar) -> bool {
+    bar.check().is_err()
 }
 
 #[cfg(test)]
@@ -200,7 +162,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{NAMES, plan};
+    use crate::plan::{NAMES, need, plan};
+    use crate::recompute::recompute;
     use crate::testing::{any_bar, any_bars, bar, bars, closed, slot_bits, value_bits};
 
     fn check(bars: &[Bar], expected: &[(&str, Option<f64>)]) {
@@ -217,35 +180,15 @@ mod tests {
 
     #[test]
     fn a_column_appears_with_the_bar_that_completes_its_window() {
-        for (name, n_needed) in [
-            ("n_bars", 1),
-            ("sma20", 20),
-            ("sma50", 50),
-            ("sma200", 200),
-            ("rsi14", 15),
-            ("macd", 34),
-            ("macd_signal", 34),
-            ("macd_hist", 34),
-            ("atr14", 15),
-            ("ret_1d", 2),
-            ("ret_5d", 6),
-            ("ret_21d", 22),
-            ("vol_realized_20", 21),
-            ("atr_pct_14", 15),
-            ("sma_20_above_50", 50),
-            ("pct_from_high20", 20),
-            ("dollar_vol_20", 20),
-            ("vol_spike_ratio", 20),
-            ("gap_mean_10", 11),
-        ] {
-            let column = plan().index_of(name).expect("is a column");
-            let history = bars((0..220).map(|day| 100.0 + f64::from(day % 7)));
-            let mut slot = Slot::default();
-            for (n_bars, bar) in (1..).zip(&history) {
-                assert_eq!(slot.close(bar).get(column).is_some(), n_bars >= n_needed, "{name} at bar {n_bars}");
+        let history = bars((0..300).map(|day| 100.0 + f64::from(day % 7)));
+        let mut slot = Slot::default();
+        for (n_bars, bar) in (1..).zip(&history) {
+            let values = slot.close(bar);
+            for (column, name) in NAMES.iter().enumerate() {
+                let n_needed = need(name).expect("is a column");
+                assert_eq!(values.get(column).is_some(), n_bars >= n_needed, "{name} at bar {n_bars}");
             }
         }
-        assert_eq!(NAMES.len(), 19, "a new column needs a line above");
     }
 
     #[test]
@@ -312,10 +255,10 @@ mod tests {
     #[test]
     fn gaps_count_from_close_to_open() {
         let mut history = bars([10.0; 11]);
-        history[3].open = 9.0;
-        history[10].open = 12.0;
+        history[3] = Bar { open: 9.0, low: 9.0, ..history[3] };
+        history[10] = Bar { open: 12.0, high: 12.0, ..history[10] };
         check(&history, &[("gap_mean_10", Some(0.03))]);
-        history[0].open = 1.0;
+        history[0] = Bar { open: 1.0, low: 1.0, ..history[0] };
         check(&history, &[("gap_mean_10", Some(0.03))]);
         history.push(bar(11, 10.0));
         check(&history, &[("gap_mean_10", Some(0.03))]);
@@ -371,12 +314,35 @@ mod tests {
 
     #[test]
     fn is_small() {
-        assert!(size_of::<Slot>() <= 2400, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 4300, "{}", size_of::<Slot>());
     }
 
+    /// A million bars later, an outlier among them, the columns are those of a slot that saw the newest bars only.
     #[test]
-    fn nothing_comes_of_no_bars() {
-        assert!(recompute(&[]).is_none());
+    fn nothing_drifts() {
+        const N_BARS: i32 = 1_000_000;
+        const N_SEED: i32 = 3_000;
+        let history = |day: i32| {
+            let outlier = if day == 990_000 { 100.0 } else { 1.0 };
+            let wave = f64::from(day % 97) * 0.13 + f64::from(day % 31) * 0.07 + f64::from(day % 1009) * 0.01;
+            let price = (20.0 + wave) * outlier;
+            Bar { high: price * 1.01, low: price * 0.98, volume: f64::from(day % 13) * 1e5, ..bar(day, price) }
+        };
+        let mut old = Slot::default();
+        let mut fresh = Slot::default();
+        for day in 0..N_BARS {
+            old.push(&history(day));
+            if day >= N_BARS - N_SEED {
+                fresh.push(&history(day));
+            }
+        }
+        let forming = history(N_BARS);
+        let [old, fresh] = [old.amend(&forming), fresh.amend(&forming)];
+        // Totals count from the first bar.
+        for (name, (old, fresh)) in NAMES.iter().zip(old.as_slice().iter().zip(fresh.as_slice())) {
+            let is_equal = (old - fresh).abs() <= 1e-9 * fresh.abs().max(1.0);
+            assert!(is_equal || ["n_bars", "obv", "ad", "adosc_3_10"].contains(name), "{name}: {old} {fresh}");
+        }
     }
 
     proptest! {
@@ -439,6 +405,41 @@ mod tests {
             for bar in &history {
                 prop_assert_eq!(value_bits(&shifted.close(bar)), value_bits(&fresh.close(bar)));
             }
+        }
+
+        #[test]
+        fn an_impossible_bar_has_no_values_and_leaves_no_trace(
+            history in any_bars(0..300),
+            bar in any_bar(),
+            at in 0..5_usize,
+            number in prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(-1.0)],
+        ) {
+            let mut slot = closed(&history);
+            let bits = slot_bits(&slot);
+            let mut bad = bar;
+            *[&mut bad.open, &mut bad.high, &mut bad.low, &mut bad.close, &mut bad.volume][at] = number;
+            let is_missing = |values: Values| values.as_slice().iter().all(|value| value.is_nan());
+            prop_assert!(is_missing(slot.amend(&bad)));
+            prop_assert!(is_missing(slot.close(&bad)));
+            prop_assert!(is_missing(slot.correct(&bad)));
+            slot.push(&bad);
+            prop_assert_eq!(&slot_bits(&slot), &bits);
+        }
+
+        #[test]
+        fn a_split_rescales_as_if_all_bars_had_been_adjusted(history in any_bars(1..300), power in -3..4_i32) {
+            let factor = 2.0_f64.powi(power);
+            let adjusted: Vec<Bar> = history.iter().map(|bar| Bar {
+                open: bar.open * factor,
+                high: bar.high * factor,
+                low: bar.low * factor,
+                close: bar.close * factor,
+                volume: bar.volume / factor,
+                ..*bar
+            }).collect();
+            let mut slot = closed(&history);
+            slot.rescale(factor);
+            prop_assert_eq!(slot_bits(&slot), slot_bits(&closed(&adjusted)));
         }
 
         #[test]

@@ -3,11 +3,12 @@
 use schemas::{EventTime, F64Column, Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 
-use crate::ring::Ring;
-use crate::slot::{Hot, N_CLOSES, N_DOLLAR_VOLUMES, N_GAPS, Slot};
+use crate::slot::{Head, Slot};
+use crate::state::{State as _, Unit};
+use crate::tapes::Offset;
 
-/// Rises with every change of the fields below, of [`Hot`] or of what they mean.
-pub(crate) const LAYOUT_VERSION: u64 = 1;
+/// Rises with every change of the fields below, of the order in which a slot's numbers are visited, or of what they mean.
+pub(crate) const LAYOUT_VERSION: u64 = 2;
 
 /// More than a slot can have seen; keeps the counters of a damaged snapshot from overflowing.
 const N_BARS_MAX: u32 = 1 << 31;
@@ -35,55 +36,65 @@ pub(crate) struct Stamp {
     pub(crate) revision: u32,
 }
 
+/// A slot as one column of numbers: the heads, then the tapes.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SlotState {
-    pub(crate) hot: Hot,
-    before: Hot,
-    closes: F64Column,
-    dollar_volumes: F64Column,
-    pub(crate) gaps: F64Column,
+    pub(crate) n_bars: [u32; 2],
+    pub(crate) offsets: [u8; 2],
+    pub(crate) numbers: F64Column,
 }
 
 impl From<&Slot> for SlotState {
     fn from(slot: &Slot) -> Self {
-        Self {
-            hot: slot.hot,
-            before: slot.before,
-            closes: slot.closes.as_slice().to_vec().into(),
-            dollar_volumes: slot.dollar_volumes.as_slice().to_vec().into(),
-            gaps: slot.gaps.as_slice().to_vec().into(),
+        let mut numbers = Vec::with_capacity(size_of::<Slot>() / size_of::<f64>());
+        let heads = [slot.head, slot.before];
+        for mut head in heads {
+            head.hot.visit(Unit::Plain, &mut |number, _| numbers.push(*number));
         }
+        slot.tapes.parts().iter().for_each(|part| numbers.extend_from_slice(part));
+        let offsets = heads.map(|head| head.offset.get());
+        Self { n_bars: heads.map(|head| head.n_bars), offsets, numbers: numbers.into() }
     }
 }
 
 /// A slot that no sequence of bars leads to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SlotFault {
-    #[error("a ring of {n_numbers} numbers for {n_places} places")]
-    RingLength { n_numbers: usize, n_places: usize },
-    #[error("{n_bars} bars of a segment, {n_pushed} in all")]
-    Count { n_bars: u32, n_pushed: u32 },
+    #[error("{n_numbers} numbers")]
+    Length { n_numbers: usize },
+    #[error("{n_bars} bars of a segment")]
+    Count { n_bars: u32 },
+    #[error("windows that begin at {offset}")]
+    Offset { offset: u8 },
 }
 
 impl TryFrom<SlotState> for Slot {
     type Error = SlotFault;
 
     fn try_from(state: SlotState) -> Result<Self, SlotFault> {
-        for Hot { n_bars, n_pushed, .. } in [state.hot, state.before] {
-            if n_bars > n_pushed || n_pushed > N_BARS_MAX {
-                return Err(SlotFault::Count { n_bars, n_pushed });
+        let fault = SlotFault::Length { n_numbers: state.numbers.len() };
+        let mut numbers = state.numbers.iter();
+        let mut is_short = false;
+        let mut next = || {
+            let number = numbers.next();
+            is_short |= number.is_none();
+            number.copied().unwrap_or_default()
+        };
+        let mut slot = Self::default();
+        for (head, (n_bars, offset)) in
+            [&mut slot.head, &mut slot.before].into_iter().zip(state.n_bars.into_iter().zip(state.offsets))
+        {
+            if n_bars > N_BARS_MAX {
+                return Err(SlotFault::Count { n_bars });
             }
+            let offset = Offset::new(offset).ok_or(SlotFault::Offset { offset })?;
+            *head = Head { n_bars, offset, ..*head };
+            head.hot.visit(Unit::Plain, &mut |number, _| *number = next());
         }
-        Ok(Self {
-            hot: state.hot,
-            before: state.before,
-            closes: ring::<N_CLOSES>(&state.closes)?,
-            dollar_volumes: ring::<N_DOLLAR_VOLUMES>(&state.dollar_volumes)?,
-            gaps: ring::<N_GAPS>(&state.gaps)?,
-        })
+        slot.tapes.parts_mut().into_iter().flatten().for_each(|number| *number = next());
+        if is_short || numbers.next().is_some() {
+            return Err(fault);
+        }
+        Ok(slot)
     }
-}
-
-fn ring<const N: usize>(numbers: &[f64]) -> Result<Ring<N>, SlotFault> {
-    Ring::from_slice(numbers).ok_or(SlotFault::RingLength { n_numbers: numbers.len(), n_places: N })
 }

@@ -439,8 +439,10 @@ mod tests {
         check(partition, &[&good[..], b"\0"].concat(), "snapshot_malformed");
         check(partition, &rewritten(|state| state.layout ^= 1), "snapshot_layout");
         check(other, &good, "snapshot_invalid");
-        check(partition, &rewritten(|state| state.tracks[0].slot.hot.n_bars = 4), "snapshot_invalid");
-        check(partition, &rewritten(|state| state.tracks[0].slot.gaps.0.clear()), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.n_bars[0] = u32::MAX), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.offsets[1] = 9), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.numbers.0.push(0.0)), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.numbers.0.clear()), "snapshot_invalid");
         let twice = rewritten(|state| {
             let again: PartitionState = rmp_serde::from_slice(&rmp_serde::to_vec(&*state).unwrap()).unwrap();
             state.tracks.extend(again.tracks);

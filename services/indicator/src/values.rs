@@ -1,4 +1,4 @@
-use crate::plan::{Column, N_COLUMNS};
+use crate::plan::{N_COLUMNS, NEED_MAX, NEEDS};
 
 /// One row: a value per column of [`plan`](crate::plan()), in its order.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +12,19 @@ impl Values {
         Self { numbers: [f64::NAN; N_COLUMNS] }
     }
 
-    /// A number that is not finite is missing: the last guard, for prices near the limits of `f64`.
-    pub(crate) fn set(&mut self, column: Column, value: Option<f64>) {
-        // Always the same NaN, so that equal rows are equal to the bit.
-        self.numbers[column as usize] = value.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
+    /// A number that is not finite is missing, and so is one whose column is not warm after `n_bars`.
+    #[inline(always)]
+    pub(crate) fn new(mut numbers: [f64; N_COLUMNS], n_bars: u32) -> Self {
+        for number in &mut numbers {
+            // Always the same NaN, so that equal rows are equal to the bit.
+            *number = if number.abs() <= f64::MAX { *number } else { f64::NAN };
+        }
+        if n_bars < NEED_MAX {
+            for (number, need) in numbers.iter_mut().zip(NEEDS) {
+                *number = if need <= n_bars { *number } else { f64::NAN };
+            }
+        }
+        Self { numbers }
     }
 
     /// `None` when missing.

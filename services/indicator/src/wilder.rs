@@ -1,4 +1,5 @@
-use serde::{Deserialize, Serialize};
+use crate::lane::Lane;
+use crate::state::{State, Unit};
 
 /// Wilder's smoothed mean.
 ///
@@ -11,30 +12,39 @@ use serde::{Deserialize, Serialize};
 /// # Source
 /// J. W. Wilder, "New Concepts in Technical Trading Systems" (1978); seeding as in TA-Lib: the mean of the first
 /// `PERIOD` values, then `((PERIOD − 1) · m + x) / PERIOD`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Wilder<const PERIOD: u32> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wilder<L, const PERIOD: u32> {
     /// The sum of the values until they are `PERIOD`, the mean from then on.
-    level: f64,
+    pub(crate) level: L,
 }
 
-impl<const PERIOD: u32> Wilder<PERIOD> {
+impl<L: Lane, const PERIOD: u32> Wilder<L, PERIOD> {
     /// Takes in a value after `n_before` others.
+    #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, value: f64) -> Self {
+    pub(crate) fn next(self, n_before: u32, value: L) -> Self {
         let period = f64::from(PERIOD);
+        let share = 1.0 / period;
         let level = if n_before >= PERIOD {
-            (self.level * (period - 1.0) + value) / period
+            (self.level * (period - 1.0) + value) * share
         } else if n_before + 1 == PERIOD {
-            (self.level + value) / period
+            (self.level + value) * share
         } else {
             self.level + value
         };
         Self { level }
     }
+}
 
-    /// The mean after `n_values`.
-    pub(crate) fn value(self, n_values: u32) -> Option<f64> {
-        (n_values >= PERIOD).then_some(self.level)
+impl<L: Lane, const PERIOD: u32> State<L> for Wilder<L, PERIOD> {
+    #[inline(always)]
+    fn filled(number: L) -> Self {
+        Self { level: number }
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
+        visitor(&mut self.level, unit);
     }
 }
 
@@ -44,11 +54,11 @@ mod tests {
 
     #[test]
     fn starts_as_the_mean_and_then_forgets_slowly() {
-        let mut mean = Wilder::<4>::default();
-        let shown = (0..).zip([1.0, 2.0, 3.0, 2.0, 6.0, 3.0]).map(|(n_before, value)| {
+        let mut mean = Wilder::<f64, 4>::filled(0.0);
+        let levels = (0..).zip([1.0, 2.0, 3.0, 2.0, 6.0, 3.0]).map(|(n_before, value)| {
             mean = mean.next(n_before, value);
-            mean.value(n_before + 1)
+            mean.level
         });
-        assert_eq!(shown.collect::<Vec<_>>(), [None, None, None, Some(2.0), Some(3.0), Some(3.0)]);
+        assert_eq!(levels.skip(3).collect::<Vec<_>>(), [2.0, 3.0, 3.0]);
     }
 }

@@ -1,0 +1,298 @@
+//! Whole histories at once: as many symbols side by side as the processor has lanes.
+
+use pulp::{Arch, Simd, WithSimd};
+use schemas::{Bar, BarFlags};
+
+use crate::engine::{Hot, columns, step};
+use crate::input::{Input, N_CLOSES, N_GAPS, N_LOG_RETURNS, N_RANGES, N_RSIS, N_VOLUMES, Past};
+use crate::lanes::Lanes;
+use crate::plan::N_COLUMNS;
+use crate::slot::Slot;
+use crate::state::State as _;
+use crate::values::Values;
+
+/// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
+///
+/// The same numbers as closing bar after bar, several times as fast: only the last bar pays for its columns. Many symbols
+/// are several times as fast again together: [`recompute_many`].
+pub fn recompute<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Option<Values> {
+    let mut bars = bars.into_iter();
+    let mut last = bars.next()?;
+    let mut slot = Slot::default();
+    for bar in bars {
+        slot.push(last);
+        last = bar;
+    }
+    Some(slot.amend(last))
+}
+
+/// The columns at the last bar of each symbol, in the order of the symbols; `None` for one without bars.
+///
+/// # Shape
+/// Bars are in the order of time. A symbol whose last bar is impossible has no values.
+pub fn recompute_many(symbols: &[&[Bar]]) -> Vec<Option<Values>> {
+    let mut last: Vec<Option<Values>> = symbols.iter().map(|bars| bars.last().map(|_| Values::missing())).collect();
+    run(&last_segments(symbols), Wanted::Last, &mut |symbol, _, values| last[symbol] = Some(values));
+    last
+}
+
+/// The columns at every bar of every symbol: calls `sink` with the place of the symbol, that of the bar, and its row. The
+/// rows of a symbol come in the order of time, those of several symbols mixed; an impossible bar has none.
+pub fn recompute_rows(symbols: &[&[Bar]], sink: &mut impl FnMut(usize, usize, Values)) {
+    run(&all_segments(symbols), Wanted::Every, sink);
+}
+
+/// Those that the last bars belong to. Together with others as long as itself, no lane of a group idles.
+fn last_segments<'a>(symbols: &[&'a [Bar]]) -> Vec<Segment<'a>> {
+    let mut segments: Vec<Segment> = (0..symbols.len())
+        .filter(|&symbol| symbols[symbol].last().is_some_and(|bar| bar.check().is_ok()))
+        .map(|symbol| {
+            let bars = symbols[symbol];
+            let first = bars.iter().rposition(starts_segment).unwrap_or(0);
+            Segment { symbol, first, bars: possible(&bars[first..]) }
+        })
+        .collect();
+    segments.sort_by_key(|segment| segment.bars.len());
+    segments
+}
+
+fn all_segments<'a>(symbols: &[&'a [Bar]]) -> Vec<Segment<'a>> {
+    let mut segments = Vec::new();
+    for (symbol, bars) in symbols.iter().enumerate() {
+        let mut first = 0;
+        for part in bars.chunk_by(|_, next| !starts_segment(next)) {
+            segments.push(Segment { symbol, first, bars: possible(part) });
+            first += part.len();
+        }
+    }
+    segments.retain(|segment| !segment.bars.is_empty());
+    segments
+}
+
+fn starts_segment(bar: &Bar) -> bool {
+    bar.flags.contains(BarFlags::SEGMENT_START)
+}
+
+/// The bars that can be, each with its place.
+fn possible(bars: &[Bar]) -> Vec<(usize, &Bar)> {
+    bars.iter().enumerate().filter(|(_, bar)| bar.check().is_ok()).collect()
+}
+
+/// Bars of one symbol, none of which needs any before the first.
+struct Segment<'a> {
+    symbol: usize,
+    /// The place of the first bar.
+    first: usize,
+    bars: Vec<(usize, &'a Bar)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Last,
+    Every,
+}
+
+fn run(segments: &[Segment], wanted: Wanted, sink: &mut impl FnMut(usize, usize, Values)) {
+    Arch::new().dispatch(Run { segments, wanted, sink });
+}
+
+struct Run<'a, F> {
+    segments: &'a [Segment<'a>],
+    wanted: Wanted,
+    sink: &'a mut F,
+}
+
+impl<F: FnMut(usize, usize, Values)> WithSimd for Run<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for group in self.segments.chunks(Lanes::<S>::N) {
+            Group::new(simd, group, self.wanted).run(group, self.wanted, self.sink);
+        }
+    }
+}
+
+/// The bars of several segments side by side, and what they left. Number `i` of each kind stands behind room for a whole
+/// window; lanes whose segment is over repeat its last bar.
+struct Group<S: Simd> {
+    simd: S,
+    n_bars: usize,
+    opens: Vec<Lanes<S>>,
+    closes: Vec<Lanes<S>>,
+    highs: Vec<Lanes<S>>,
+    lows: Vec<Lanes<S>>,
+    volumes: Vec<Lanes<S>>,
+    log_returns: Vec<Lanes<S>>,
+    gaps: Vec<Lanes<S>>,
+    rsis: Vec<Lanes<S>>,
+}
+
+impl<S: Simd> Group<S> {
+    #[inline(always)]
+    fn new(simd: S, segments: &[Segment], wanted: Wanted) -> Self {
+        let n_bars = segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
+        let zeros = |n: usize| vec![Lanes::splat(simd, 0.0); n + n_bars];
+        let mut group = Self {
+            simd,
+            n_bars,
+            opens: zeros(0),
+            closes: zeros(N_CLOSES),
+            highs: zeros(N_RANGES),
+            lows: zeros(N_RANGES),
+            volumes: zeros(N_VOLUMES),
+            log_returns: zeros(N_LOG_RETURNS),
+            gaps: zeros(N_GAPS),
+            rsis: zeros(N_RSIS),
+        };
+        for (lane, segment) in segments.iter().enumerate() {
+            let mut previous_close = 0.0;
+            for i in 0..n_bars {
+                let (_, bar) = segment.bars[i.min(segment.bars.len() - 1)];
+                let n_before = u32::try_from(i).expect("a history has less than 2^32 bars");
+                // Without the others, the last row does not need their logarithms, the slowest part of a bar.
+                let is_read = wanted == Wanted::Every || i + N_LOG_RETURNS + 1 >= segment.bars.len();
+                let input = Input::new(bar, if is_read { n_before } else { 0 }, previous_close);
+                previous_close = bar.close;
+                group.opens[i].as_mut_slice()[lane] = input.open;
+                group.closes[N_CLOSES + i].as_mut_slice()[lane] = input.close;
+                group.highs[N_RANGES + i].as_mut_slice()[lane] = input.high;
+                group.lows[N_RANGES + i].as_mut_slice()[lane] = input.low;
+                group.volumes[N_VOLUMES + i].as_mut_slice()[lane] = input.volume;
+                group.log_returns[N_LOG_RETURNS + i].as_mut_slice()[lane] = input.log_return;
+            }
+        }
+        group
+    }
+
+    #[inline(always)]
+    fn run(mut self, segments: &[Segment], wanted: Wanted, sink: &mut impl FnMut(usize, usize, Values)) {
+        let mut hot = Hot::filled(Lanes::splat(self.simd, 0.0));
+        for (i, n_before) in (0..self.n_bars).zip(0_u32..) {
+            let bar = self.input(i);
+            let past = self.past(i);
+            let step = step(&hot, &past, &bar, n_before);
+            let is_wanted =
+                |segment: &Segment| i + 1 == segment.bars.len() || wanted == Wanted::Every && i < segment.bars.len();
+            if segments.iter().any(is_wanted) {
+                let rows = columns(&hot, &step, &past, &bar, n_before + 1);
+                for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| is_wanted(segment)) {
+                    let row = lane_of(&rows, lane);
+                    sink(segment.symbol, segment.first + segment.bars[i].0, Values::new(row, n_before + 1));
+                }
+            }
+            self.gaps[N_GAPS + i] = step.gap_size;
+            self.rsis[N_RSIS + i] = step.rsi;
+            hot = step.hot;
+        }
+    }
+
+    #[inline(always)]
+    fn input(&self, i: usize) -> Input<Lanes<S>> {
+        Input {
+            open: self.opens[i],
+            high: self.highs[N_RANGES + i],
+            low: self.lows[N_RANGES + i],
+            close: self.closes[N_CLOSES + i],
+            volume: self.volumes[N_VOLUMES + i],
+            log_return: self.log_returns[N_LOG_RETURNS + i],
+        }
+    }
+
+    #[inline(always)]
+    fn past(&self, i: usize) -> Past<'_, Lanes<S>> {
+        Past {
+            closes: window(&self.closes, i),
+            highs: window(&self.highs, i),
+            lows: window(&self.lows, i),
+            volumes: window(&self.volumes, i),
+            gaps: window(&self.gaps, i),
+            log_returns: window(&self.log_returns, i),
+            rsis: window(&self.rsis, i),
+        }
+    }
+}
+
+/// The row of one lane.
+#[inline(always)]
+pub(crate) fn lane_of<S: Simd>(rows: &[Lanes<S>; N_COLUMNS], lane: usize) -> [f64; N_COLUMNS] {
+    let mut row = [0.0; N_COLUMNS];
+    for (number, lanes) in row.iter_mut().zip(rows) {
+        *number = lanes.as_slice()[lane];
+    }
+    row
+}
+
+#[inline(always)]
+fn window<L, const N: usize>(numbers: &[L], from: usize) -> &[L; N] {
+    numbers[from..].first_chunk().expect("there is room for a window before every bar")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{any_bars, value_bits};
+
+    type Bits = Option<Vec<u64>>;
+
+    /// Both ways on a dispatch target: the last rows, and all rows by symbol.
+    fn computed<S: Simd>(simd: S, symbols: &[&[Bar]]) -> (Vec<Bits>, Vec<Vec<Bits>>) {
+        struct Both<'a>(&'a [&'a [Bar]]);
+        impl WithSimd for Both<'_> {
+            type Output = (Vec<Bits>, Vec<Vec<Bits>>);
+
+            fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+                let mut last = vec![None; self.0.len()];
+                let mut rows: Vec<Vec<Bits>> = self.0.iter().map(|bars| vec![None; bars.len()]).collect();
+                let segments = last_segments(self.0);
+                let mut sink = |symbol, _, values| last[symbol] = Some(value_bits(&values));
+                Run { segments: &segments, wanted: Wanted::Last, sink: &mut sink }.with_simd(simd);
+                let segments = all_segments(self.0);
+                let mut sink = |symbol: usize, bar, values| rows[symbol][bar] = Some(value_bits(&values));
+                Run { segments: &segments, wanted: Wanted::Every, sink: &mut sink }.with_simd(simd);
+                (last, rows)
+            }
+        }
+        simd.vectorize(Both(symbols))
+    }
+
+    fn closed_rows(bars: &[Bar]) -> Vec<Bits> {
+        let mut slot = Slot::default();
+        bars.iter().map(|bar| Some(value_bits(&slot.close(bar)))).collect()
+    }
+
+    #[test]
+    fn nothing_comes_of_no_bars() {
+        assert!(recompute(&[]).is_none());
+        assert!(recompute_many(&[&[]])[0].is_none());
+        assert!(recompute_many(&[]).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn every_dispatch_target_gives_the_bits_of_closing_one_by_one(
+            symbols in proptest::collection::vec(any_bars(0..280), 0..11),
+        ) {
+            let symbols: Vec<&[Bar]> = symbols.iter().map(Vec::as_slice).collect();
+            let rows: Vec<Vec<Bits>> = symbols.iter().map(|bars| closed_rows(bars)).collect();
+            let last: Vec<Bits> = rows.iter().map(|rows| rows.last().cloned().flatten()).collect();
+            let many = recompute_many(&symbols).iter().map(|row| row.as_ref().map(value_bits)).collect::<Vec<_>>();
+            prop_assert!(many == last, "as dispatched");
+            prop_assert!(computed(pulp::Scalar, &symbols) == (last.clone(), rows.clone()), "baseline");
+            #[cfg(target_arch = "x86_64")]
+            {
+                use pulp::x86::{V3, V4};
+                if let Some(simd) = V3::try_new() {
+                    prop_assert!(computed(simd, &symbols) == (last.clone(), rows.clone()), "AVX2");
+                }
+                if let Some(simd) = V4::try_new() {
+                    prop_assert!(computed(simd, &symbols) == (last, rows), "AVX-512");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use crate::input::{Input, Past};
+use crate::lane::Lane;
+use crate::state::state;
+use crate::window::{last, numbers, sum};
+
+/// Below this flow over the window, in currency, the money flow index is 0.
+const FLOW_MIN: f64 = 1.0;
+/// Typical prices are sums of three prices here; the flow is three times as large.
+const N_PRICES: f64 = 3.0;
+
+state! {
+    /// Running totals of volume: on-balance volume, accumulation/distribution and the oscillator of the latter.
+    ///
+    /// # Shape
+    /// One per bar from the first; the oscillator (3, 10) from bar 10.
+    ///
+    /// # Units
+    /// Shares.
+    ///
+    /// # Source
+    /// TA-Lib `OBV` (starts as the first volume), `AD`, `ADOSC` (both averages start as the first value of `AD`).
+    struct Volume {
+        on_balance: L [Shares],
+        distribution: L [Shares],
+        fast: L [Shares],
+        slow: L [Shares],
+    }
+}
+
+impl<L: Lane> Volume<L> {
+    /// Takes in a bar after `n_before` others.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>) -> Self {
+        let flow = close_place(bar.high, bar.low, bar.close) * bar.volume;
+        if n_before == 0 {
+            return Self { on_balance: bar.volume, distribution: flow, fast: flow, slow: flow };
+        }
+        let change = bar.close - past.close();
+        let zero = change.zero();
+        let loss = L::select(change.is_below(zero), zero - bar.volume, zero);
+        let signed = L::select(change.is_above(zero), bar.volume, loss);
+        let distribution = self.distribution + flow;
+        let smooth = |level: L, alpha: f64| distribution * alpha + level * (1.0 - alpha);
+        Self {
+            on_balance: self.on_balance + signed,
+            distribution,
+            fast: smooth(self.fast, 2.0 / 4.0),
+            slow: smooth(self.slow, 2.0 / 11.0),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn oscillator(&self) -> L {
+        self.fast - self.slow
+    }
+}
+
+/// Where the close stands in its bar: 1 at the high, −1 at the low, 0 where the bar has no range.
+#[inline(always)]
+fn close_place<L: Lane>(high: L, low: L, close: L) -> L {
+    ((close - low) - (high - close)).over_or_zero(high - low)
+}
+
+/// Figures of the last 20 bars that weigh by volume.
+pub(crate) struct VolumeWindow<L> {
+    /// Chaikin money flow.
+    ///
+    /// # Shape
+    /// One per bar; the first with bar 20; missing where nothing was traded.
+    ///
+    /// # Units
+    /// −1 to 1.
+    ///
+    /// # Source
+    /// Specification §2.5: `Σ place · V / Σ V`.
+    pub(crate) money_flow: L,
+    /// Mean of the typical price, weighted by volume. Shape and source as `money_flow`.
+    pub(crate) average_price: L,
+    /// Currency: mean of close × volume.
+    pub(crate) dollar_volume: L,
+    /// Volume over its mean; missing where nothing was traded.
+    pub(crate) relative_volume: L,
+}
+
+impl<L: Lane> VolumeWindow<L> {
+    #[inline(always)]
+    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
+        let closes: &[L; 19] = last(past.closes);
+        let highs: &[L; 19] = last(past.highs);
+        let lows: &[L; 19] = last(past.lows);
+        let volumes: &[L; 19] = last(past.volumes);
+        let zero = bar.close.zero();
+        let volume = bar.volume + sum::<L, 19>(zero, |i| volumes[i]);
+        let flow = close_place(bar.high, bar.low, bar.close) * bar.volume
+            + sum::<L, 19>(zero, |i| close_place(highs[i], lows[i], closes[i]) * volumes[i]);
+        let typical = (bar.high + bar.low + bar.close) * bar.volume
+            + sum::<L, 19>(zero, |i| (highs[i] + lows[i] + closes[i]) * volumes[i]);
+        let dollars = bar.close * bar.volume + sum::<L, 19>(zero, |i| closes[i] * volumes[i]);
+        Self {
+            money_flow: flow / volume,
+            average_price: typical / (volume * N_PRICES),
+            dollar_volume: dollars / 20.0,
+            relative_volume: bar.volume * 20.0 / volume,
+        }
+    }
+}
+
+/// Money flow index over 14 changes.
+///
+/// # Shape
+/// One per bar; the first with bar 15.
+///
+/// # Units
+/// Points, 0 to 100; 0 where less than one unit of currency flowed.
+///
+/// # Source
+/// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
+#[inline(always)]
+pub(crate) fn money_flow_index<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
+    let closes: &[L; 14] = last(past.closes);
+    let highs: &[L; 14] = last(past.highs);
+    let lows: &[L; 14] = last(past.lows);
+    let volumes: &[L; 14] = last(past.volumes);
+    let zero = bar.close.zero();
+    let prices = numbers::<L, 14>(zero, |i| highs[i] + lows[i] + closes[i]);
+    let newest = bar.high + bar.low + bar.close;
+    let up = flow(prices[13], newest, newest, bar.volume)
+        + sum::<L, 13>(zero, |i| flow(prices[i], prices[i + 1], prices[i + 1], volumes[i + 1]));
+    let down = flow(newest, prices[13], newest, bar.volume)
+        + sum::<L, 13>(zero, |i| flow(prices[i + 1], prices[i], prices[i + 1], volumes[i + 1]));
+    let both = up + down;
+    let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
+    L::select(is_flat, zero, up / both * 100.0)
+}
+
+/// What flowed at a price, if the second of two prices is higher.
+#[inline(always)]
+fn flow<L: Lane>(first: L, second: L, price: L, volume: L) -> L {
+    /// A change of less, relative to both prices, is rounding.
+    const NOISE: f64 = 1e-14;
+    L::select((second - first).is_above((second + first) * NOISE), price * volume, first.zero())
+}
