@@ -2,7 +2,8 @@
 //!
 //! A server re-delivers what was lost on the way only after the acknowledgement wait, behind its successors.
 //! So after every disconnect, and whenever the server's delivery numbers show a gap, the consumer is created
-//! anew at the oldest message not yet acknowledged.
+//! anew at the oldest message not yet acknowledged. That is also why the server need not keep the consumer on disk,
+//! which costs it a write for every acknowledgement: what a restarted server forgot, the reader still knows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,8 @@ pub(in crate::bus) struct NatsConsumer {
     spec: ConsumerSpec,
     owner: String,
     pulling: Option<Pulling>,
+    /// The connection through which the server last learned of the consumer.
+    opened_in: u64,
     link: watch::Receiver<Link>,
     end: watch::Receiver<bool>,
     tracker: Arc<Mutex<Tracker>>,
@@ -91,9 +94,19 @@ impl NatsConsumer {
         let owner = shared.client.new_inbox();
         let link = shared.link.clone();
         let end = shared.end.subscribe();
-        let mut consumer =
-            Self { shared, spec, owner, pulling: None, link, end, tracker: Arc::default(), disconnects: 0 };
+        let mut consumer = Self {
+            shared,
+            spec,
+            owner,
+            pulling: None,
+            opened_in: 0,
+            link,
+            end,
+            tracker: Arc::default(),
+            disconnects: 0,
+        };
         let pulling = consumer.open(consumer.spec.start).await?;
+        consumer.opened_in = pulling.generation;
         consumer.pulling = Some(pulling);
         Ok(consumer)
     }
@@ -214,6 +227,7 @@ impl NatsConsumer {
             };
             match resumed.await {
                 Ok(pulling) => {
+                    self.opened_in = pulling.generation;
                     self.pulling = Some(pulling);
                     return Ok(());
                 }
@@ -241,6 +255,9 @@ impl NatsConsumer {
             Ok(_) => Err(lost()),
             Err(error) => match api_error(&error) {
                 Some(ErrorCode::STREAM_NOT_FOUND) => Err(BusError::StreamLost { stream: stream.clone() }),
+                // The server behind another connection may be a restarted one, which has forgotten it. Behind the same
+                // connection, somebody else deleted it to create theirs.
+                Some(ErrorCode::CONSUMER_NOT_FOUND) if self.opened_in != self.link.borrow().generation => Ok(()),
                 Some(ErrorCode::CONSUMER_NOT_FOUND) => Err(lost()),
                 _ => Err(error),
             },
@@ -265,6 +282,7 @@ impl NatsConsumer {
             ack_wait: ACK_WAIT,
             max_ack_pending: i64::try_from(ACK_PENDING_MAX).unwrap_or(i64::MAX),
             max_deliver: -1,
+            memory_storage: true,
             inactive_threshold: INACTIVE_THRESHOLD,
             metadata: HashMap::from([(OWNER_KEY.to_owned(), self.owner.clone())]),
             ..pull::Config::default()
