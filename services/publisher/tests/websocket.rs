@@ -227,27 +227,43 @@ async fn a_heartbeat_counts_and_says_where_the_channel_stands() {
     }
 }
 
+/// The tick grows with the number of clients: alone, a client gets every update at once.
 #[tokio::test]
 async fn one_update_leaves_at_once_and_many_share_a_flush_per_tick() {
+    const N_OTHERS: usize = 300;
+    const TICK_MS: u128 = 3;
     let mut server = Server::start().await;
     server.publish(vec![row("A", 0.0, 0)]);
     let mut client = server.connect().await;
     client.subscribe("SC.*").await;
     client.follow(1).await;
+    for n in 2..=9_u32 {
+        let published = Instant::now();
+        server.publish(vec![row("A", f64::from(n), i64::from(n))]);
+        client.follow(n.into()).await;
+        assert!(published.elapsed() < Duration::from_millis(9), "{:?}", published.elapsed());
+    }
+
+    let mut others = Vec::new();
+    for _ in 0..N_OTHERS {
+        others.push(server.connect().await);
+    }
+    server.publish(vec![row("A", 10.0, 10)]);
+    client.follow(10).await;
     let started = Instant::now();
-    for n in 1..=80 {
+    for n in 11..=90 {
         server.publish(vec![row("A", f64::from(n), i64::from(n))]);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let n_ticks = started.elapsed().as_millis() / 10 + 2;
+    let n_ticks = started.elapsed().as_millis() / TICK_MS + 2;
     let mut n_frames = 0;
-    while client.mirror.u < 81 {
+    while client.mirror.u < 90 {
         let events = client.events().await;
         client.mirror.take_all(&events);
         n_frames += 1;
     }
     assert!(n_frames <= n_ticks, "{n_frames} frames in {n_ticks} ticks");
-    assert_eq!(client.mirror.n_deltas, 80);
+    assert_eq!(client.mirror.n_deltas, 89);
 }
 
 #[tokio::test]

@@ -40,8 +40,12 @@ const INBOUND_BYTES_MAX: usize = 64 << 10;
 /// A client has thousands of siblings and says little.
 const READ_BUFFER_BYTES: usize = 4 << 10;
 
-/// Under load the updates of one tick leave in one flush.
-const FLUSH_TICK: Duration = Duration::from_millis(10);
+/// Under load the updates of one tick leave in one flush: a tick as long as what the flushes of all clients cost, about
+/// 10 µs each.
+const FLUSH_TICK_PER_CLIENT: Duration = Duration::from_micros(10);
+const FLUSH_TICK_MAX: Duration = Duration::from_millis(10);
+/// Below the resolution of timers a tick is no wait at all.
+const FLUSH_TICK_MIN: Duration = Duration::from_millis(1);
 
 /// Events that one frame holds, give or take a burst: what a client costs at most while its frame is on the way.
 const FRAME_EVENTS: usize = 1000;
@@ -163,7 +167,7 @@ impl<'a> Connection<'a> {
         self.greet().await?;
         let mut heartbeat = interval_at(Instant::now() + self.options.heartbeat, self.options.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_flush = Instant::now() - FLUSH_TICK;
+        let mut flush_at = Instant::now();
         let mut has_news = false;
         loop {
             tokio::select! {
@@ -173,12 +177,18 @@ impl<'a> Connection<'a> {
                 _ = heartbeat.tick() => self.beat().await?,
                 // The sender lives in the hub that this connection holds.
                 Ok(()) = self.newest.changed(), if !has_news => has_news = self.session.is_subscribed(),
-                () = sleep_until(last_flush + FLUSH_TICK), if has_news => {
+                () = sleep_until(flush_at), if has_news => {
                     self.flush().await?;
-                    (has_news, last_flush) = (false, Instant::now());
+                    (has_news, flush_at) = (false, Instant::now() + self.flush_tick());
                 }
             }
         }
+    }
+
+    fn flush_tick(&self) -> Duration {
+        let n_clients = u32::try_from(self.hub.metrics().clients.get()).unwrap_or(0);
+        let tick = (FLUSH_TICK_PER_CLIENT * n_clients).min(FLUSH_TICK_MAX);
+        if tick < FLUSH_TICK_MIN { Duration::ZERO } else { tick }
     }
 
     async fn greet(&mut self) -> Result<(), End> {
