@@ -27,6 +27,10 @@ pub trait Stage {
     /// Whether [`Self::on_refresh`] would change or publish anything.
     fn needs_refresh(&self) -> bool;
 
+    /// Nothing came for a short while after [`Self::needs_refresh`] became true: what was left for the end of a burst
+    /// need not wait for the refresh.
+    fn on_quiet(&mut self, _out: &mut Vec<Self::Output>) {}
+
     /// Reports the rows that were refused one by one since the last call, by a reason from a small closed set. A stage
     /// that takes whole messages or none has nothing to report.
     fn take_refused(&mut self, _report: &mut dyn FnMut(&'static str, usize)) {}

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod line;
 pub mod outlet;
+mod progress;
 pub mod shutdown;
 pub mod stage_metrics;
 pub mod state_store;

@@ -16,6 +16,7 @@ use crate::admin::ComponentHandle;
 use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, MESSAGE_ID_HEADER, Start};
 use crate::clock;
 use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged, publish_with_retry};
+use crate::progress::{Follows, Progress};
 use crate::shutdown::Shutdown;
 use crate::stage_metrics::StageMetrics;
 use crate::state_store::{StateError, StateStore};
@@ -35,6 +36,9 @@ const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// A stage that took in no more rows since it was last idle is done within microseconds: less than it takes to move the
 /// other tasks of the thread to another one.
 const LONE_ROWS_MAX: usize = 64;
+/// A stage that has something to refresh and hears nothing for this long is told so: longer than the pauses within a
+/// burst, shorter than anyone notices.
+const QUIET: Duration = Duration::from_millis(25);
 /// Every partition's state is saved at least this often, when it changed.
 const SNAPSHOT_PERIOD: Duration = Duration::from_secs(10);
 /// Longest text of a reason in a dead letter's header.
@@ -138,51 +142,6 @@ enum Origin {
     Instruments,
 }
 
-/// How far a partition is.
-#[derive(Debug, Clone, Copy, Default)]
-struct Progress {
-    /// Stream sequence of the last input that the stage has taken in.
-    position: u64,
-    /// Newest input when the service started: up to here it recovers.
-    target: u64,
-    /// Newest input whose output was published before the service started.
-    published: u64,
-    /// State changed since it was saved.
-    is_dirty: bool,
-    /// Run and number of the newest batches, one per producer.
-    newest: [Option<(u64, u64)>; PRODUCERS_MAX],
-}
-
-/// Runs of producers whose numbering is followed in a partition; more than one only while a producer is replaced.
-const PRODUCERS_MAX: usize = 4;
-
-/// How a batch follows those before it.
-enum Follows {
-    /// It is the next one, or the first one of its producer.
-    Yes,
-    /// It was taken in before.
-    IsRepeat,
-    /// One or more before it are missing; the number of the last one that came.
-    After(u64),
-}
-
-impl Progress {
-    /// Takes note of a batch by its number.
-    fn follow(&mut self, epoch: u64, seq: u64) -> Follows {
-        let known = self.newest.iter().position(|newest| newest.is_some_and(|(known, _)| known == epoch));
-        let before = known.and_then(|at| self.newest[at]).map(|(_, before)| before);
-        match before {
-            Some(before) if seq <= before => return Follows::IsRepeat,
-            Some(before) if seq > before + 1 => return Follows::After(before),
-            _ => {}
-        }
-        // The one heard of last comes first, so that the others are forgotten in turn.
-        self.newest[..=known.unwrap_or(PRODUCERS_MAX - 1)].rotate_right(1);
-        self.newest[0] = Some((epoch, seq));
-        Follows::Yes
-    }
-}
-
 /// Runs a stage until shutdown is requested.
 ///
 /// # Errors
@@ -210,6 +169,7 @@ where
         n_recovering: 0,
         n_rows_waiting: 0,
         refresh_at: None,
+        quiet_at: None,
         snapshot_next: 0,
         newest: None,
     };
@@ -234,6 +194,7 @@ struct Runner<S, D, O> {
     /// Rows taken in since the stage was last idle.
     n_rows_waiting: usize,
     refresh_at: Option<Instant>,
+    quiet_at: Option<Instant>,
     /// The partition whose turn to be saved it is.
     snapshot_next: u8,
     /// Newest event time of all inputs.
@@ -266,7 +227,7 @@ where
         let snapshot_step = SNAPSHOT_PERIOD / u32::from(N_PARTITIONS);
         let mut snapshot_at = Instant::now() + snapshot_step;
         while !self.surroundings.shutdown.is_requested() {
-            let wants_refresh = self.wants_refresh();
+            let stage_at = self.stage_at();
             tokio::select! {
                 biased;
                 () = self.surroundings.shutdown.requested() => break,
@@ -280,10 +241,10 @@ where
                         self.report_recovery(started);
                     }
                 }
-                () = tokio::time::sleep_until(self.refresh_at.unwrap_or(snapshot_at)), if wants_refresh => {}
+                () = tokio::time::sleep_until(stage_at.unwrap_or(snapshot_at)), if stage_at.is_some() => {}
                 () = tokio::time::sleep_until(snapshot_at), if self.line.store.is_some() => {}
             }
-            if self.wants_refresh() && self.refresh_at.is_some_and(|at| at <= Instant::now()) {
+            if stage_at.is_some_and(|at| at <= Instant::now()) {
                 self.refresh().await?;
             }
             if self.line.store.is_some() && snapshot_at <= Instant::now() {
@@ -416,8 +377,10 @@ where
             }
             outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }));
         }
-        if self.stage.needs_refresh() && self.refresh_at.is_none() {
-            self.refresh_at = Some(Instant::now() + self.line.refresh);
+        if self.stage.needs_refresh() {
+            let now = Instant::now();
+            self.refresh_at = self.refresh_at.or(Some(now + self.line.refresh));
+            self.quiet_at = Some(now + QUIET);
         }
         self.surroundings.metrics.observe_processing(started.elapsed());
         if let Some(newest) = self.newest {
@@ -451,7 +414,7 @@ where
             Err(error) => {
                 if let Origin::Partition(partition) = origin {
                     // It may have been any number: what follows it is no gap.
-                    self.progress[partition.index()].newest = [None; PRODUCERS_MAX];
+                    self.progress[partition.index()].forget_numbers();
                 }
                 Err(rejected_by_codec(&error))
             }
@@ -499,18 +462,31 @@ where
         Ok(self.stage.on_batch(input, fresh))
     }
 
+    /// Tells the stage what it is time for.
     async fn refresh(&mut self) -> Result<(), LineError> {
         let started = clock::monotonic();
         let mut fresh = Vec::new();
-        on_cpu(|| self.stage.on_refresh(&mut fresh));
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if is_due(self.quiet_at) {
+            self.quiet_at = None;
+            on_cpu(|| self.stage.on_quiet(&mut fresh));
+        }
+        if is_due(self.refresh_at) {
+            self.refresh_at = Some(Instant::now() + self.line.refresh);
+            on_cpu(|| self.stage.on_refresh(&mut fresh));
+        }
+        if !self.stage.needs_refresh() {
+            (self.refresh_at, self.quiet_at) = (None, None);
+        }
         self.surroundings.metrics.observe_processing(started.elapsed());
         self.publish(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }).collect()).await?;
-        self.refresh_at = self.stage.needs_refresh().then(|| Instant::now() + self.line.refresh);
         Ok(())
     }
 
-    fn wants_refresh(&self) -> bool {
-        self.n_recovering == 0 && self.refresh_at.is_some()
+    /// When the stage is to be told something.
+    fn stage_at(&self) -> Option<Instant> {
+        let due = [self.refresh_at, self.quiet_at].into_iter().flatten().min();
+        due.filter(|_| self.n_recovering == 0)
     }
 
     async fn publish(&mut self, outputs: Vec<Tagged<S::Output>>) -> Result<(), LineError> {

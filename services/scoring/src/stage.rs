@@ -216,12 +216,15 @@ impl Stage for ScoringStage {
     }
 
     fn on_idle(&mut self, out: &mut Vec<ScoreBatch>) {
-        if self.table.is_in_burst() {
-            self.refresh(Refresh::Coarse, out);
-        } else {
-            let mut outbox = Outbox::default();
-            self.table.publish_changed(self.setup.timeframe, |change| outbox.push(change));
-            self.send(outbox, out);
+        // The rows that moved because others changed are left to the refresh: in a burst they would all move each time.
+        let mut outbox = Outbox::default();
+        self.table.publish_changed(self.setup.timeframe, |change| outbox.push(change));
+        self.send(outbox, out);
+    }
+
+    fn on_quiet(&mut self, out: &mut Vec<ScoreBatch>) {
+        if self.is_at_rest() {
+            self.refresh(Refresh::Exact, out);
         }
     }
 

@@ -135,13 +135,9 @@ impl Table {
         }
     }
 
-    /// Whether so much changed that a refresh is due at once.
-    pub(crate) fn is_in_burst(&self) -> bool {
-        self.columns_are_stale
-    }
-
     /// Publishes the rows whose own inputs changed, against the others as they stand.
     pub(crate) fn publish_changed(&mut self, timeframe: Timeframe, mut publish: impl FnMut(Change)) {
+        self.sort_if_stale();
         for at in std::mem::take(&mut self.changed) {
             self.rows[at].is_changed = false;
             if let Some(change) = self.settle(at, timeframe, always) {
@@ -164,10 +160,8 @@ impl Table {
             membership_changed |= self.rows[at].is_ranked != belongs;
             self.rows[at].is_ranked = belongs;
         }
-        if membership_changed || self.columns_are_stale {
-            self.columns.rebuild(self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry));
-            self.columns_are_stale = false;
-        }
+        self.columns_are_stale |= membership_changed;
+        self.sort_if_stale();
         for at in std::mem::take(&mut self.changed) {
             self.rows[at].is_changed = false;
         }
@@ -183,6 +177,12 @@ impl Table {
             if let Some(change) = self.settle(at, timeframe, is_due) {
                 publish(change);
             }
+        }
+    }
+
+    fn sort_if_stale(&mut self) {
+        if std::mem::take(&mut self.columns_are_stale) {
+            self.columns.rebuild(self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry));
         }
     }
 
