@@ -86,6 +86,7 @@ impl Market {
             sector: Some(sector.to_owned()),
             industry: None,
             shares: Some((1e8, EventTime::default())),
+            filings: Vec::new(),
         });
         instruments.collect()
     }

@@ -1,13 +1,14 @@
-//! Writes `fixtures/<kind>/v1/` for kinds that have none yet: one message as bytes, and what it says as JSON. A fixture
-//! that exists is never touched: every file ever shipped must decode for ever.
+//! Writes the fixtures that do not exist yet to `fixtures/<kind>/v1/`: one message as bytes, and what it says as JSON. A
+//! fixture that exists is never touched: every file ever shipped must decode for ever. A kind whose shape grew gets
+//! another fixture, by the next name.
 
 use std::fs;
 use std::path::Path;
 
 use schemas::{
-    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts,
-    Instrument, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ResultRow, ScoreBatch,
-    Symbol, TechParts, Timeframe,
+    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
+    Freshness, Header, IcsParts, Instrument, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
+    Predictions, ProfileVerdict, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
 };
 use serde::Serialize;
 
@@ -57,6 +58,20 @@ fn main() {
         sector: Some("Energy".to_owned()),
         industry: None,
         shares: Some((1.5e8, EventTime::from_days(16_900))),
+        filings: vec![Filing {
+            available_on_ns: EventTime::from_days(16_950).as_ns(),
+            end_ns: EventTime::from_days(16_890).as_ns(),
+            fiscal_year: 2016,
+            period: FilingPeriod::Q1,
+            revenues: Some(1.25e9),
+            operating_income: None,
+            net_income: Some(-2.5e7),
+            dividend: Some(0.25),
+            assets: Some(4e9),
+            cash: None,
+            equity: Some(1.5e9),
+            operating_cash_flow: Some(1e8),
+        }],
     };
     let alert = Alert {
         rule: "merit_80".to_owned(),
@@ -65,28 +80,29 @@ fn main() {
         level: AlertLevel::Info,
         message: "MERIT rose above 80".to_owned(),
     };
-    freeze(&bars);
-    freeze(&features);
-    freeze(&predictions);
-    freeze(&scores);
-    freeze(&instrument);
-    freeze(&alert);
+    freeze("one", &bars);
+    freeze("one", &features);
+    freeze("one", &predictions);
+    freeze("two", &scores);
+    freeze("two", &instrument);
+    freeze("one", &alert);
 }
 
-fn freeze<M: Message>(message: &M)
+fn freeze<M: Message>(name: &str, message: &M)
 where
     M::Wire: Serialize,
 {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
-    if folder.exists() {
-        println!("{} is frozen", folder.display());
+    let (bytes, text) = (folder.join(name).with_extension("msgpack"), folder.join(name).with_extension("json"));
+    if bytes.exists() {
+        println!("{} is frozen", bytes.display());
         return;
     }
     fs::create_dir_all(&folder).expect("the folder can be made");
-    fs::write(folder.join("one.msgpack"), message.encode()).expect("the message can be written");
+    fs::write(&bytes, message.encode()).expect("the message can be written");
     let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
-    fs::write(folder.join("one.json"), json + "\n").expect("the JSON can be written");
-    println!("{} written", folder.display());
+    fs::write(text, json + "\n").expect("the JSON can be written");
+    println!("{} written", bytes.display());
 }
 
 fn result_row(symbol: Symbol) -> ResultRow {
@@ -96,6 +112,10 @@ fn result_row(symbol: Symbol) -> ResultRow {
         close: 11.125,
         name: Some("Synthetic Company 0001".to_owned()),
         sector: Some("Energy".to_owned()),
+        industry: Some("Oil & Gas".to_owned()),
+        market_cap: Some(4.5e9),
+        atr_pct: Some(0.0275),
+        dollar_volume_20: None,
         merit: 61.5,
         merit_band: "C".into(),
         merit_flags: "LOW_LIQUIDITY|MISSING_QUALITY".to_owned(),
@@ -112,6 +132,15 @@ fn result_row(symbol: Symbol) -> ResultRow {
         target: None,
         reward_risk: None,
         position_size: None,
+        setup: Some("Trend Long".into()),
+        no_plan: Some("neither long nor short".into()),
+        liquidity_note: None,
+        result_tier: "B+".into(),
+        investor_tier: "REJECT".into(),
+        play_style: "Neutral".into(),
+        is_ultra_risky: true,
+        profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }],
+        rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }],
         breakdown: Breakdown {
             merit: MeritParts { tech: 61.5, ..MeritParts::default() },
             ics: IcsParts { tech: 55.25, ..IcsParts::default() },

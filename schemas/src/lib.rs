@@ -20,10 +20,11 @@ pub use kinds::alert::{Alert, AlertLevel, AlertV1};
 pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFlags};
 pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
-pub use kinds::instrument::{Instrument, InstrumentV1};
+pub use kinds::instrument::{FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::score::{
-    Breakdown, Freshness, IcsParts, MeritParts, ResultRow, ResultV1, ScoreBatch, ScoreBatchV1, TechParts,
+    Breakdown, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule, ScoreBatch, ScoreBatchV1,
+    TechParts,
 };
 pub use partition::{N_PARTITIONS, Partition};
 pub use symbol::{Symbol, SymbolError};

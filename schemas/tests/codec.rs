@@ -118,6 +118,7 @@ proptest! {
             sector: name,
             industry: None,
             shares: shares.map(|(shares, known)| (shares, EventTime(known))),
+            filings: Vec::new(),
         })?;
         round_trip(&Alert {
             rule,
@@ -228,6 +229,7 @@ fn readers_ignore_fields_that_they_do_not_know() {
         sector: None,
         industry: None,
         shares: None,
+        filings: Vec::new(),
     };
     let widened = Widened { wire: instrument.to_wire(), added_later: vec![1, 2, 3] };
     let payload = rmp_serde::to_vec_named(&widened).unwrap();

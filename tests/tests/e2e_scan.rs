@@ -230,6 +230,10 @@ fn every_format_tells_the_same() {
             match expected {
                 Value::Null => assert!(line.is_empty() && cell.is_null(), "{name}: {line} {cell}"),
                 Value::String(expected) => assert!(line == expected && cell.get_str() == Some(expected), "{name}"),
+                Value::Bool(expected) => {
+                    let expected = expected.to_string();
+                    assert!(*line == expected && cell.get_str() == Some(&expected), "{name}");
+                }
                 expected => {
                     let number = expected.as_f64();
                     assert!(

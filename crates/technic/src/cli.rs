@@ -144,6 +144,9 @@ pub struct ScanArgs {
     /// Show only this sector; may be repeated.
     #[arg(long = "sector", value_name = "SECTOR")]
     pub sectors: Vec<String>,
+    /// Show only what this risk profile wants to see.
+    #[arg(long, value_name = "PROFILE", default_value = "none")]
+    pub profile: ProfileChoice,
     /// Show so many at most; default: 25 in a table, else all.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -152,6 +155,27 @@ pub struct ScanArgs {
     /// Write there instead of stdout. Parquet needs it.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileChoice {
+    Conservative,
+    #[value(alias = "moderate")]
+    Balanced,
+    Aggressive,
+    None,
+}
+
+impl ProfileChoice {
+    /// Its name in the results.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Conservative => Some("conservative"),
+            Self::Balanced => Some("balanced"),
+            Self::Aggressive => Some("aggressive"),
+            Self::None => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -127,6 +127,17 @@ impl Config {
         check("delivery.publish_timeout", in_range(!self.delivery.publish_timeout.is_zero(), "above zero"));
         check("scoring.refresh", in_range(!self.scoring.refresh.is_zero(), "above zero"));
         check("scoring.min_delta", in_range(self.scoring.min_delta >= 0.0, "zero or more"));
+        let account = &self.scoring.account;
+        for (key, number) in [
+            ("scoring.account.size", account.size),
+            ("scoring.account.risk_pct", account.risk_pct),
+            ("scoring.account.target_rr", account.target_rr),
+            ("scoring.account.liquidity_cap_pct", account.liquidity_cap_pct),
+            ("scoring.account.leverage_max", account.leverage_max),
+        ] {
+            check(key, in_range(number > 0.0 && number.is_finite(), "above zero"));
+        }
+        check("scoring.account.risk_pct", in_range(account.risk_pct <= 100.0, "at most 100"));
         check("admin.listen", self.admin.listen.parse::<Listen>().map(drop).map_err(|error| error.to_string()));
         for problem in self.publisher.problems() {
             let (key, message) = problem.split_once(": ").unwrap_or(("", &problem));

@@ -28,6 +28,8 @@ struct Document<'a> {
     data: &'static str,
     rejected: &'a BTreeMap<&'static str, u64>,
     missing_files: &'a [&'static str],
+    /// What took symbols out on the way, with how many.
+    funnel: Vec<(&'a str, usize)>,
     results: &'a [ResultRow],
 }
 
@@ -43,6 +45,7 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow:
         data: "replay",
         rejected: &scan.rejections.by_reason,
         missing_files: &scan.missing_files,
+        funnel: scan.removed_by_profile.iter().map(|(limit, n)| (limit.as_str(), *n)).collect(),
         results: &scan.results,
     };
     let mut text = serde_json::to_vec(&document).context("cannot write the results as JSON")?;
@@ -53,7 +56,11 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow:
 pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["#", "symbol", "sector", "MERIT", "band", "signal", "tech", "ICS", "close", "as of", "why"]);
+    table.set_header([
+        "#", "symbol", "sector", "MERIT", "", "tier", "signal", "close", "entry", "stop", "target", "R:R", "size",
+        "win", "why",
+    ]);
+    let price = |price: Option<f64>| price.map_or_else(|| "–".to_owned(), |price| format!("{price:.2}"));
     for (rank, row) in (1..).zip(&scan.results) {
         let why = row.merit_summary.split_once(": ").map_or(row.merit_summary.as_str(), |(_, why)| why);
         table.add_row([
@@ -62,26 +69,36 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
             row.sector.clone().unwrap_or_else(|| "–".to_owned()),
             format!("{:.1}", row.merit),
             row.merit_band.to_string(),
+            row.result_tier.to_string(),
             row.signal.to_string(),
-            row.tech_rating.map_or_else(|| "–".to_owned(), |rating| format!("{rating:.1}")),
-            format!("{:.1}", row.ics),
-            format!("{:.2}", row.close),
-            row.as_of.clone(),
+            price(Some(row.close)),
+            price(row.entry),
+            price(row.stop),
+            price(row.target),
+            row.reward_risk.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.1}")),
+            row.position_size.map_or_else(|| "–".to_owned(), |shares| shares.to_string()),
+            row.win_prob_10d.map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", 100.0 * share)),
             why.to_owned(),
         ]);
     }
-    for column in [0, 3, 6, 7, 8] {
+    for column in [0, 3, 7, 8, 9, 10, 11, 12, 13] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let models = if scan.models.is_empty() { "no model: predictions are missing" } else { "with predictions" };
-    let text = format!(
-        "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}\n\n{table}\n",
+    let n_hidden: usize = scan.removed_by_profile.values().sum();
+    let mut text = format!(
+        "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}\n",
         scan.as_of.display(Timeframe::D1),
         scan.n_symbols,
         milliseconds(scan.elapsed),
     );
+    if n_hidden > 0 {
+        let limits: Vec<String> = scan.removed_by_profile.iter().map(|(limit, n)| format!("{limit} {n}")).collect();
+        text += &format!("the profile hides {n_hidden} of them: {}\n", limits.join(", "));
+    }
+    text += &format!("\n{table}\n");
     write(path, text.as_bytes())
 }
 
@@ -143,12 +160,16 @@ impl Value {
 type FlatColumn = (&'static str, fn(&ResultRow) -> Value);
 
 /// The flat columns, in order. The breakdown is in the JSON only.
-const COLUMNS: [FlatColumn; 22] = [
+const COLUMNS: [FlatColumn; 33] = [
     ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
     ("as_of", |row| Value::Text(Some(row.as_of.clone()))),
     ("close", |row| Value::Number(Some(row.close))),
     ("name", |row| Value::Text(row.name.clone())),
     ("sector", |row| Value::Text(row.sector.clone())),
+    ("industry", |row| Value::Text(row.industry.clone())),
+    ("market_cap", |row| Value::Number(row.market_cap)),
+    ("atr_pct", |row| Value::Number(row.atr_pct)),
+    ("dollar_volume_20", |row| Value::Number(row.dollar_volume_20)),
     ("merit", |row| Value::Number(Some(row.merit))),
     ("merit_band", |row| Value::Text(Some(row.merit_band.to_string()))),
     ("merit_flags", |row| Value::Text(Some(row.merit_flags.clone()))),
@@ -165,6 +186,13 @@ const COLUMNS: [FlatColumn; 22] = [
     ("target", |row| Value::Number(row.target)),
     ("reward_risk", |row| Value::Number(row.reward_risk)),
     ("position_size", |row| Value::Number(row.position_size.map(|size| size as f64))),
+    ("setup", |row| Value::Text(row.setup.as_ref().map(ToString::to_string))),
+    ("no_plan", |row| Value::Text(row.no_plan.as_ref().map(ToString::to_string))),
+    ("liquidity_note", |row| Value::Text(row.liquidity_note.clone())),
+    ("result_tier", |row| Value::Text(Some(row.result_tier.to_string()))),
+    ("investor_tier", |row| Value::Text(Some(row.investor_tier.to_string()))),
+    ("play_style", |row| Value::Text(Some(row.play_style.to_string()))),
+    ("is_ultra_risky", |row| Value::Text(Some(row.is_ultra_risky.to_string()))),
     ("n_bars", |row| Value::Number(Some(f64::from(row.freshness.n_bars)))),
 ];
 

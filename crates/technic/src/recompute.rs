@@ -1,18 +1,19 @@
 //! The cold scan: the stages of the live line, driven once over the newest bar of every symbol.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicator::Values;
 use inference::{InferenceOptions, InferenceStage};
-use ingest::{DailyBars, ReadOptions, Rejections};
+use ingest::{DailyBars, ReadOptions, Reference, Rejections};
 use pipeline::Stage as _;
 use rayon::prelude::*;
 use runtime::clock;
 use schemas::{
-    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, Instrument, ModelRef, Partition, Plan, ResultRow,
-    Symbol, Timeframe,
+    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, ModelRef, Partition, Plan, ResultRow, Symbol,
+    Timeframe,
 };
 use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 
@@ -30,6 +31,8 @@ pub(crate) struct Scan {
     pub(crate) n_symbols: usize,
     /// Best first.
     pub(crate) results: Vec<ResultRow>,
+    /// How many results a profile took out, by the limit of the profile that each broke first.
+    pub(crate) removed_by_profile: BTreeMap<String, usize>,
     pub(crate) models: Vec<ModelRef>,
     pub(crate) rejections: Rejections,
     /// The bars have no open, high and low.
@@ -49,7 +52,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
     progress.stage("reading");
     let bars_path = dir.join("daily_bars.parquet");
     let bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
-    let (instruments, missing_files) = instruments(dir)?;
+    let Reference { instruments, missing_files } = ingest::read_reference(dir)?;
     watch.lap("read");
 
     progress.stage("indicators");
@@ -86,6 +89,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
         as_of: newest,
         n_symbols: bars.symbols.len(),
         results,
+        removed_by_profile: BTreeMap::new(),
         models,
         is_close_only: bars.is_close_only(),
         rejections: bars.rejections,
@@ -93,12 +97,6 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
         elapsed: watch.elapsed(),
         stages: watch.laps,
     })
-}
-
-fn instruments(dir: &Path) -> anyhow::Result<(Vec<Instrument>, Vec<&'static str>)> {
-    const FILE: &str = "universe.parquet";
-    let path = dir.join(FILE);
-    if path.exists() { Ok((ingest::read_universe(&path)?, Vec::new())) } else { Ok((Vec::new(), vec![FILE])) }
 }
 
 /// The indicators at each symbol's newest bar, over the bars of its newest segment.

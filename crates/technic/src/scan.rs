@@ -55,6 +55,16 @@ fn select(scan: &mut Scan, args: &ScanArgs) -> Result<(), Usage> {
             }
         }
     }
+    if let Some(profile) = args.profile.name() {
+        scan.results.retain(|row| {
+            let verdict = row.profiles.iter().find(|verdict| verdict.profile == profile);
+            let breaks = verdict.and_then(|verdict| verdict.breaks.as_deref());
+            if let Some(limit) = breaks {
+                *scan.removed_by_profile.entry(limit.to_owned()).or_default() += 1;
+            }
+            breaks.is_none()
+        });
+    }
     let limit = args.limit.or((args.format == ScanFormat::Table).then_some(TABLE_ROWS));
     scan.results.truncate(limit.unwrap_or(usize::MAX));
     Ok(())

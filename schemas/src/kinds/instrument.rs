@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{CodecError, Message, SCHEMA_VERSION};
 use crate::{EventTime, Symbol};
 
+/// Reports that one message carries.
+pub const FILINGS_MAX: usize = 64;
+
 /// Reference data of one symbol, as it travels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstrumentV1 {
@@ -25,6 +28,44 @@ pub struct InstrumentV1 {
     /// From when on the share count was known, UTC nanoseconds.
     #[serde(default)]
     pub shares_available_on_ns: Option<i64>,
+    /// Company reports, oldest period first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filings: Vec<Filing>,
+}
+
+/// The figures of one company report.
+///
+/// # Units
+/// Currency. Income is that of the quarter, in an annual report that of the year; `operating_cash_flow` is cumulative
+/// for the fiscal year; `assets`, `cash` and `equity` are those at the end of the period.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Filing {
+    /// From when on it was known, UTC nanoseconds.
+    pub available_on_ns: i64,
+    /// Last day of the period, UTC nanoseconds.
+    pub end_ns: i64,
+    pub fiscal_year: i32,
+    pub period: FilingPeriod,
+    pub revenues: Option<f64>,
+    pub operating_income: Option<f64>,
+    pub net_income: Option<f64>,
+    /// A share.
+    pub dividend: Option<f64>,
+    pub assets: Option<f64>,
+    pub cash: Option<f64>,
+    pub equity: Option<f64>,
+    pub operating_cash_flow: Option<f64>,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum FilingPeriod {
+    Q1,
+    Q2,
+    Q3,
+    /// The whole fiscal year; there is no report of the fourth quarter.
+    #[serde(rename = "FY")]
+    Year,
 }
 
 /// Reference data of one symbol. Every field may be missing.
@@ -39,6 +80,8 @@ pub struct Instrument {
     pub industry: Option<String>,
     /// Shares outstanding, and from when on the figure was known.
     pub shares: Option<(f64, EventTime)>,
+    /// Oldest period first.
+    pub filings: Vec<Filing>,
 }
 
 impl Message for Instrument {
@@ -49,6 +92,9 @@ impl Message for Instrument {
     fn from_wire(wire: InstrumentV1) -> Result<Self, CodecError> {
         if wire.schema != SCHEMA_VERSION {
             return Err(CodecError::UnknownSchema { found: wire.schema });
+        }
+        if wire.filings.len() > FILINGS_MAX {
+            return Err(CodecError::invalid("filings", format!("more than {FILINGS_MAX}")));
         }
         if wire.shares_outstanding.is_some_and(|shares| !(shares.is_finite() && shares > 0.0)) {
             return Err(CodecError::invalid("shares_outstanding", format!("{:?}", wire.shares_outstanding)));
@@ -61,6 +107,7 @@ impl Message for Instrument {
             sector: wire.sector,
             industry: wire.industry,
             shares: wire.shares_outstanding.zip(wire.shares_available_on_ns.map(EventTime)),
+            filings: wire.filings,
         })
     }
 
@@ -75,6 +122,7 @@ impl Message for Instrument {
             industry: self.industry.clone(),
             shares_outstanding: self.shares.map(|(shares, _)| shares),
             shares_available_on_ns: self.shares.map(|(_, known)| known.as_ns()),
+            filings: self.filings.clone(),
         }
     }
 }

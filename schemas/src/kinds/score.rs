@@ -21,6 +21,17 @@ pub struct ResultRow {
     pub close: f64,
     pub name: Option<String>,
     pub sector: Option<String>,
+    #[serde(default)]
+    pub industry: Option<String>,
+    /// Shares known at the bar, times its close.
+    #[serde(default)]
+    pub market_cap: Option<f64>,
+    /// Average true range of 14 bars over the close, a fraction.
+    #[serde(default)]
+    pub atr_pct: Option<f64>,
+    /// Mean of close × volume over 20 bars.
+    #[serde(default)]
+    pub dollar_volume_20: Option<f64>,
     pub merit: f64,
     pub merit_band: Cow<'static, str>,
     /// Joined by `|`, empty when there is none.
@@ -39,8 +50,52 @@ pub struct ResultRow {
     pub reward_risk: Option<f64>,
     /// Shares.
     pub position_size: Option<u64>,
+    /// What kind of plan it is; `null` for the generic one, and without a plan.
+    #[serde(default)]
+    pub setup: Option<Cow<'static, str>>,
+    /// Why there is no plan.
+    #[serde(default)]
+    pub no_plan: Option<Cow<'static, str>>,
+    /// What the stock's liquidity allows, where that is less than the risk would.
+    #[serde(default)]
+    pub liquidity_note: Option<String>,
+    /// `A+`, `A`, `B+`, `B-` or `Ungraded`.
+    #[serde(default)]
+    pub result_tier: Cow<'static, str>,
+    /// `CORE`, `SATELLITE` or `REJECT`.
+    #[serde(default)]
+    pub investor_tier: Cow<'static, str>,
+    /// `Stable`, `Explosive`, `Hybrid` or `Neutral`.
+    #[serde(default)]
+    pub play_style: Cow<'static, str>,
+    #[serde(default)]
+    pub is_ultra_risky: bool,
+    /// What each risk profile makes of the row.
+    #[serde(default)]
+    pub profiles: Vec<ProfileVerdict>,
+    /// The tests behind the signal and the tier.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     pub breakdown: Breakdown,
     pub freshness: Freshness,
+}
+
+/// Whether a risk profile shows a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileVerdict {
+    pub profile: Cow<'static, str>,
+    /// The first of its limits that the row breaks; `null` when the profile shows the row.
+    pub breaks: Option<Cow<'static, str>>,
+}
+
+/// A test behind a label, and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// What it tests, e.g. `tech_rating >= 16`.
+    pub rule: Cow<'static, str>,
+    /// The label it belongs to, e.g. `Long` or `A`.
+    pub label: Cow<'static, str>,
+    pub is_met: bool,
 }
 
 /// How each score came about. The parts of a score sum to it.
@@ -170,6 +225,11 @@ impl ResultRow {
     /// The bar and revision it stands on.
     pub fn position(&self) -> (EventTime, u32) {
         (EventTime(self.freshness.open_time_ns), self.freshness.revision)
+    }
+
+    /// Whether a risk profile shows the row; `None` when the row does not know the profile.
+    pub fn is_shown_by(&self, profile: &str) -> Option<bool> {
+        self.profiles.iter().find(|verdict| verdict.profile == profile).map(|verdict| verdict.breaks.is_none())
     }
 
     /// Best first: MERIT descending, then symbol.

@@ -14,7 +14,7 @@ mod synthetic;
 
 pub use adapters::driver::{DriverError, drive};
 pub use adapters::parquet::{DailyBars, ReadOptions, read_daily};
-pub use adapters::reference::read_universe;
+pub use adapters::reference::{Reference, read_reference};
 pub use adapters::replay::ReplayFeed;
 pub use config::{ReplayOptions, Speed, SyntheticOptions, UnknownSpeed};
 pub use error::{IngestError, Rejections, RowFault};

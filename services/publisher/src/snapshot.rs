@@ -41,6 +41,9 @@ pub struct ScanQuery {
     pub sectors: Vec<String>,
     pub bands: Vec<String>,
     pub symbols: Vec<Symbol>,
+    pub signals: Vec<String>,
+    /// Only rows that this risk profile shows.
+    pub profile: Option<String>,
 }
 
 /// What a scan found.
@@ -86,7 +89,16 @@ impl Ranked {
 
 impl Default for ScanQuery {
     fn default() -> Self {
-        Self { limit: 100, offset: 0, min_merit: None, sectors: Vec::new(), bands: Vec::new(), symbols: Vec::new() }
+        Self {
+            limit: 100,
+            offset: 0,
+            min_merit: None,
+            sectors: Vec::new(),
+            bands: Vec::new(),
+            symbols: Vec::new(),
+            signals: Vec::new(),
+            profile: None,
+        }
     }
 }
 
@@ -97,6 +109,8 @@ impl ScanQuery {
         self.min_merit.is_none_or(|min_merit| row.merit >= min_merit)
             && (self.bands.is_empty() || is_one_of(&self.bands, &row.merit_band))
             && (self.sectors.is_empty() || row.sector.as_ref().is_some_and(|sector| is_one_of(&self.sectors, sector)))
+            && (self.signals.is_empty() || is_one_of(&self.signals, &row.signal))
+            && self.profile.as_ref().is_none_or(|profile| row.is_shown_by(profile) == Some(true))
             && (self.symbols.is_empty() || self.symbols.contains(&row.symbol))
     }
 }

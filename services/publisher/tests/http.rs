@@ -61,7 +61,8 @@ async fn bad_parameters_are_problems_that_name_them() {
         ("min_merit=101", "min_merit"),
         ("symbols=TOOLONGFORASYMBOL", "symbols"),
         ("sectors=", "sectors"),
-        ("profile=balanced", "profile"),
+        ("profile=reckless", "profile"),
+        ("colour=red", "colour"),
     ] {
         let answer = server.get(&format!("/v1/scan?{query}")).await;
         assert_eq!((answer.status, &answer.json()["parameter"]), (400, &parameter.into()), "{query}");

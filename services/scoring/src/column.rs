@@ -8,6 +8,14 @@ pub(crate) struct SortedColumn {
     sorted: Vec<f64>,
 }
 
+impl From<Vec<f64>> for SortedColumn {
+    fn from(values: Vec<f64>) -> Self {
+        let mut column = Self::default();
+        column.rebuild(values.into_iter());
+        column
+    }
+}
+
 impl SortedColumn {
     pub(crate) fn rebuild(&mut self, values: impl Iterator<Item = f64>) {
         self.sorted.clear();
@@ -39,6 +47,10 @@ impl SortedColumn {
         let n_less = self.n_less(value);
         let n_equal = self.sorted[n_less..].partition_point(|other| other.total_cmp(&value).is_le());
         100.0 * percentile::from_counts(n_less, n_equal, self.sorted.len())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sorted.len()
     }
 
     fn n_less(&self, value: f64) -> usize {

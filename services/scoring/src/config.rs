@@ -3,6 +3,8 @@ use std::time::Duration;
 use schemas::{Plan, Timeframe};
 use serde::{Deserialize, Serialize};
 
+use crate::sizing::Account;
+
 /// What an operator sets about scoring.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoringOptions {
@@ -16,6 +18,8 @@ pub struct ScoringOptions {
     /// The longest that a row may lag behind the others' changes.
     #[serde(with = "humantime_serde")]
     pub refresh: Duration,
+    /// Whose money the trade plans size.
+    pub account: Account,
 }
 
 impl Default for ScoringOptions {
@@ -26,6 +30,7 @@ impl Default for ScoringOptions {
             max_age: Duration::from_hours(7 * 24),
             min_delta: 0.05,
             refresh: Duration::from_millis(250),
+            account: Account::default(),
         }
     }
 }

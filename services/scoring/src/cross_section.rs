@@ -1,8 +1,9 @@
 use crate::column::SortedColumn;
 use crate::entry::Entry;
 use crate::ics::{self, IcsEvents, IcsTerms};
+use crate::idea::is_ultra_risky;
 use crate::merit::{self, Merit, MeritInputs, WinProb};
-use crate::risk;
+use crate::peers::Peers;
 
 /// Where a row stands among all ranked rows, in points of (0, 100]; `None` where the row lacks the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,15 +11,16 @@ pub(crate) struct Standing {
     tech: Option<f64>,
     alpha: Option<f64>,
     liquidity: f64,
-    atr: Option<f64>,
+    pub(crate) atr: Option<f64>,
+    quality: Option<f64>,
 }
 
 impl Standing {
     /// Equal bits, so that a row is published again exactly when a number in it changed.
     pub(crate) fn same_bits(&self, other: &Self) -> bool {
         let bits = |standing: &Self| {
-            let Self { tech, alpha, liquidity, atr } = *standing;
-            [tech, alpha, Some(liquidity), atr].map(|points| points.map(f64::to_bits))
+            let Self { tech, alpha, liquidity, atr, quality } = *standing;
+            [tech, alpha, Some(liquidity), atr, quality].map(|points| points.map(f64::to_bits))
         };
         bits(self) == bits(other)
     }
@@ -27,6 +29,8 @@ impl Standing {
 /// A row's scores, and the standing they follow from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Scored {
+    pub(crate) market_cap: Option<f64>,
+    pub(crate) quality: Option<f64>,
     pub(crate) ics: f64,
     pub(crate) ics_parts: ics::IcsBreakdown,
     pub(crate) merit: Merit,
@@ -39,6 +43,7 @@ pub(crate) struct CrossSection {
     alpha: SortedColumn,
     liquidity: SortedColumn,
     atr: SortedColumn,
+    peers: Peers,
 }
 
 impl CrossSection {
@@ -47,6 +52,10 @@ impl CrossSection {
         self.alpha.rebuild(rows.clone().filter_map(|entry| entry.alpha));
         self.liquidity.rebuild(rows.clone().map(Entry::log_dollar_volume));
         self.atr.rebuild(rows.filter_map(|entry| entry.atr_pct));
+    }
+
+    pub(crate) fn rebuild_peers<'a>(&mut self, rows: impl Iterator<Item = &'a Entry>) {
+        self.peers.rebuild(rows.map(|entry| &entry.facts));
     }
 
     pub(crate) fn insert(&mut self, entry: &Entry) {
@@ -77,6 +86,7 @@ impl CrossSection {
             alpha: entry.alpha.map(|alpha| self.alpha.percentile(alpha)),
             liquidity: self.liquidity.percentile(entry.log_dollar_volume()),
             atr: entry.atr_pct.map(|atr| self.atr.percentile(atr)),
+            quality: self.peers.quality(&entry.facts),
         }
     }
 }
@@ -86,12 +96,14 @@ impl CrossSection {
 /// # Source
 /// Specification §9 and §11. Quirks are handled by the inputs: the stability term is the right way round (Q5), a
 /// missing term is a neutral 50, ultra-risky is the definition of §13.4 (Q10).
-pub(crate) fn score(entry: &Entry, standing: &Standing, market_cap: Option<f64>) -> Scored {
+pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
+    let quality = standing.quality;
+    let market_cap = entry.facts.shares.map(|shares| shares * entry.inputs.close);
     let terms = IcsTerms {
         tech: standing.tech,
         alpha: standing.alpha,
-        quality: None,
-        stability: ics::stability_term(entry.risk),
+        quality,
+        stability: ics::stability_term(entry.subscores.risk),
         liquidity: Some(standing.liquidity),
         event: Some(ics::event_term(&IcsEvents::default())),
     }
@@ -102,16 +114,16 @@ pub(crate) fn score(entry: &Entry, standing: &Standing, market_cap: Option<f64>)
         alpha_pct: standing.alpha,
         win_prob: entry.inputs.win_prob_10d.map_or(WinProb::Absent, WinProb::Known),
         ics: Some(ics),
-        quality: None,
+        quality,
         liquidity_pct: Some(standing.liquidity),
         vol_safety_pct: standing.atr.map(|atr| 100.0 - atr),
         dollar_volume: Some(entry.dollar_volume),
         atr_pct: entry.atr_pct,
         market_cap,
         days_to_earnings: None,
-        is_ultra_risky: risk::is_ultra_risky(entry.atr_pct, Some(entry.inputs.close), Some(entry.dollar_volume)),
+        is_ultra_risky: is_ultra_risky(entry),
         ics_column_incomplete: false,
         quality_column_incomplete: true,
     });
-    Scored { ics, ics_parts, merit }
+    Scored { market_cap, quality, ics, ics_parts, merit }
 }

@@ -2,6 +2,7 @@ use schemas::{Bar, BarFlags, EventTime, FeatureBatch, Plan, Predictions, Symbol}
 use serde::{Deserialize, Serialize};
 
 use crate::alpha_blend::blend_horizons;
+use crate::facts::Facts;
 use crate::tech_rating::{self, Signal, Subscores, TechInputs, TechRating, Weights};
 
 /// The feature columns that scoring reads, by their place in the plan.
@@ -17,6 +18,7 @@ pub(crate) struct FeatureColumns {
     vol_spike_ratio: usize,
     atr_pct_14: usize,
     ret_5d: usize,
+    dollar_vol_20: usize,
 }
 
 /// The plan lacks a column that scoring reads.
@@ -38,6 +40,7 @@ impl FeatureColumns {
             vol_spike_ratio: column("vol_spike_ratio")?,
             atr_pct_14: column("atr_pct_14")?,
             ret_5d: column("ret_5d")?,
+            dollar_vol_20: column("dollar_vol_20")?,
         })
     }
 }
@@ -49,10 +52,12 @@ pub(crate) struct RowInputs {
     pub(crate) open_time: EventTime,
     pub(crate) revision: u32,
     flags: u8,
+    /// `None` for a bar that is no more than a close.
+    pub(crate) range: Option<(f64, f64)>,
     pub(crate) close: f64,
     volume: f64,
     pub(crate) n_bars: u32,
-    sma20: Option<f64>,
+    pub(crate) sma20: Option<f64>,
     sma50: Option<f64>,
     sma200: Option<f64>,
     rsi14: Option<f64>,
@@ -61,6 +66,7 @@ pub(crate) struct RowInputs {
     vol_spike_ratio: Option<f64>,
     atr_pct_14: Option<f64>,
     ret_5d: Option<f64>,
+    pub(crate) dollar_vol_20: Option<f64>,
     pub(crate) alpha_5d: Option<f64>,
     pub(crate) alpha_10d: Option<f64>,
     pub(crate) win_prob_10d: Option<f64>,
@@ -80,6 +86,7 @@ impl RowInputs {
             open_time: bar.open_time,
             revision: bar.revision,
             flags: bar.flags.bits(),
+            range: (!bar.flags.contains(BarFlags::CLOSE_ONLY)).then_some((bar.low, bar.high)),
             close: bar.close,
             volume: bar.volume,
             n_bars: feature(columns.n_bars).map_or(0, count),
@@ -92,6 +99,7 @@ impl RowInputs {
             vol_spike_ratio: feature(columns.vol_spike_ratio),
             atr_pct_14: feature(columns.atr_pct_14),
             ret_5d: feature(columns.ret_5d),
+            dollar_vol_20: feature(columns.dollar_vol_20),
             alpha_5d: predictions.alpha_5d,
             alpha_10d: predictions.alpha_10d,
             win_prob_10d: predictions.win_prob_10d,
@@ -112,9 +120,10 @@ impl RowInputs {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) inputs: RowInputs,
+    pub(crate) facts: Facts,
     pub(crate) tech: TechRating,
+    pub(crate) subscores: Subscores,
     pub(crate) signal: Signal,
-    pub(crate) risk: Option<f64>,
     pub(crate) atr_pct: Option<f64>,
     /// USD traded in the newest bar.
     pub(crate) dollar_volume: f64,
@@ -123,7 +132,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(inputs: RowInputs) -> Self {
+    pub(crate) fn new(inputs: RowInputs, facts: Facts) -> Self {
         let tech_inputs = TechInputs {
             close: Some(inputs.close),
             sma_20: inputs.sma20,
@@ -141,11 +150,12 @@ impl Entry {
         Self {
             tech,
             signal: tech_rating::signal(tech.rating, subscores.trend, subscores.momentum),
-            risk: subscores.risk,
+            subscores,
             atr_pct: inputs.atr_pct_14,
             dollar_volume: inputs.close * inputs.volume,
             alpha: blend_horizons(inputs.alpha_5d, inputs.alpha_10d),
             inputs,
+            facts,
         }
     }
 

@@ -65,7 +65,7 @@ pub struct QualityRatios {
 
 impl QualityRatios {
     /// The ratio with the sign under which more is better.
-    fn goodness(&self, ratio: Ratio) -> Option<f64> {
+    pub(crate) fn goodness(&self, ratio: Ratio) -> Option<f64> {
         match ratio {
             Ratio::ReturnOnEquity => self.return_on_equity,
             Ratio::ReturnOnAssets => self.return_on_assets,

@@ -1,15 +1,27 @@
-use schemas::{BarFlags, Breakdown, Freshness, IcsParts, Instrument, MeritParts, ResultRow, TechParts, Timeframe};
+use schemas::{
+    BarFlags, Breakdown, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule, TechParts,
+    Timeframe,
+};
 
 use crate::cross_section::Scored;
 use crate::entry::Entry;
+use crate::idea::Idea;
 use crate::merit::{self, MeritBreakdown, MeritFlag};
 use crate::percentile::NEUTRAL_POINTS;
+use crate::profiles::{ProfileLimit, RiskProfile};
+use crate::rounding::rounded;
+use crate::tech_rating::{self, Signal, Test};
+use crate::tiers::ResultTier;
+
+/// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
+const REWARD_RISK_DECIMALS: usize = 2;
 
 /// What clients see of a scored row.
 pub(crate) fn result_row(
     timeframe: Timeframe,
     entry: &Entry,
     scored: &Scored,
+    idea: &Idea,
     instrument: Option<&Instrument>,
 ) -> ResultRow {
     let inputs = &entry.inputs;
@@ -17,13 +29,19 @@ pub(crate) fn result_row(
     let merit = &scored.merit;
     let notes = merit::caution_notes(&merit.flags);
     // A missing quality counts as neutral in the text too (specification §11, "recommended changes").
-    let quality_mean = f64::midpoint(NEUTRAL_POINTS, scored.ics);
+    let quality_mean = f64::midpoint(scored.quality.unwrap_or(NEUTRAL_POINTS), scored.ics);
+    let plan = idea.plan.as_ref().ok();
+    let levels = plan.map(|plan| plan.levels);
     ResultRow {
         symbol: inputs.symbol,
         as_of: inputs.open_time.display(timeframe),
         close: inputs.close,
         name: instrument.and_then(|instrument| instrument.name.clone()),
         sector: instrument.and_then(|instrument| instrument.sector.clone()),
+        industry: instrument.and_then(|instrument| instrument.industry.clone()),
+        market_cap: scored.market_cap,
+        atr_pct: entry.atr_pct,
+        dollar_volume_20: inputs.dollar_vol_20,
         merit: merit.score,
         merit_band: merit.band.as_str().into(),
         merit_flags: merit.flags.to_string(),
@@ -37,16 +55,25 @@ pub(crate) fn result_row(
         ),
         tech_rating: entry.tech.rating,
         ics: scored.ics,
-        quality: None,
+        quality: scored.quality,
         alpha_5d: inputs.alpha_5d,
         alpha_10d: inputs.alpha_10d,
         win_prob_10d: inputs.win_prob_10d,
-        signal: entry.signal.as_str().into(),
-        entry: None,
-        stop: None,
-        target: None,
-        reward_risk: None,
-        position_size: None,
+        signal: idea.signal.as_str().into(),
+        entry: levels.map(|levels| levels.entry),
+        stop: levels.map(|levels| levels.stop),
+        target: levels.map(|levels| levels.target),
+        reward_risk: levels.map(|levels| rounded(levels.reward_risk(), REWARD_RISK_DECIMALS)),
+        position_size: plan.map(|plan| plan.sizing.shares),
+        setup: plan.and_then(|plan| Some(plan.setup?.as_str(plan.levels.direction).into())),
+        no_plan: idea.plan.as_ref().err().map(|reason| reason.as_str().into()),
+        liquidity_note: plan.and_then(|plan| plan.sizing.liquidity_note.clone()),
+        result_tier: idea.result_tier.as_str().into(),
+        investor_tier: idea.investor_tier.as_str().into(),
+        play_style: idea.play_style.as_str().into(),
+        is_ultra_risky: idea.is_ultra_risky,
+        profiles: verdicts(idea),
+        rules: rules(entry, scored, idea),
         breakdown: breakdown(entry, scored),
         freshness: Freshness {
             open_time_ns: inputs.open_time.as_ns(),
@@ -57,6 +84,32 @@ pub(crate) fn result_row(
             is_replayed: flags.contains(BarFlags::REPLAYED),
         },
     }
+}
+
+fn verdicts(idea: &Idea) -> Vec<ProfileVerdict> {
+    let verdict = |(profile, breaks): (&RiskProfile, &Option<ProfileLimit>)| ProfileVerdict {
+        profile: profile.name.into(),
+        breaks: breaks.map(|limit| limit.as_str().into()),
+    };
+    RiskProfile::ALL.iter().zip(&idea.breaks).map(verdict).collect()
+}
+
+/// The tests of the side that the rating is on, of the row's tier, and of the next better one.
+fn rules(entry: &Entry, scored: &Scored, idea: &Idea) -> Vec<Rule> {
+    let rule =
+        |label: &'static str, test: Test| Rule { rule: test.rule.into(), label: label.into(), is_met: test.is_met };
+    let rating = entry.tech.rating;
+    let is_short_side = rating.is_some_and(|rating| rating < 0.0);
+    let signals = tech_rating::signal_tests(rating, entry.subscores.trend, entry.subscores.momentum).into_iter();
+    let signals = signals
+        .filter(|(signal, _)| matches!(signal, Signal::Short | Signal::StrongShort) == is_short_side)
+        .flat_map(|(signal, tests)| tests.map(|test| rule(signal.as_str(), test)));
+    let tiers = [idea.result_tier.above(), Some(idea.result_tier)].into_iter().flatten();
+    let merit = &scored.merit;
+    let tiers = tiers
+        .filter(|tier| *tier != ResultTier::Ungraded)
+        .flat_map(|tier| tier.tests(merit.score, merit.tech_pct, scored.quality).map(|test| rule(tier.as_str(), test)));
+    signals.chain(tiers).collect()
 }
 
 fn breakdown(entry: &Entry, scored: &Scored) -> Breakdown {

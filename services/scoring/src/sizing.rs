@@ -1,9 +1,12 @@
 //! How many shares a plan may buy.
 
+use serde::{Deserialize, Serialize};
+
 use crate::trade_plan::Levels;
 
 /// Whose money it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     /// USD.
     pub size: f64,

@@ -19,7 +19,7 @@ const BURST_SHARE: f64 = 0.1;
 const QUIET_PERIODS: u32 = 8;
 
 /// Version of the snapshot bytes; part of the layout that names them.
-const SNAPSHOT_VERSION: u64 = 1;
+const SNAPSHOT_VERSION: u64 = 2;
 
 /// What the scorer listens to.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,7 +218,7 @@ impl Stage for ScoringStage {
     fn on_idle(&mut self, out: &mut Vec<ScoreBatch>) {
         // The rows that moved because others changed are left to the refresh: in a burst they would all move each time.
         let mut outbox = Outbox::default();
-        self.table.publish_changed(self.setup.timeframe, |change| outbox.push(change));
+        self.table.publish_changed(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
         self.send(outbox, out);
     }
 
@@ -324,7 +324,7 @@ mod tests {
     use super::*;
     use crate::config::ScoringOptions;
 
-    const COLUMNS: [&str; 10] = [
+    const COLUMNS: [&str; 11] = [
         "n_bars",
         "sma20",
         "sma50",
@@ -335,6 +335,7 @@ mod tests {
         "vol_spike_ratio",
         "atr_pct_14",
         "ret_5d",
+        "dollar_vol_20",
     ];
 
     fn stage() -> ScoringStage {

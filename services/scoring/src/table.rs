@@ -3,10 +3,13 @@ use std::collections::HashMap;
 use schemas::{EventTime, Instrument, Partition, ResultRow, Symbol, Timeframe};
 
 use crate::config::ScoringOptions;
-use crate::cross_section::{self, CrossSection, Scored, Standing};
+use crate::cross_section::{self, CrossSection, Standing};
 use crate::entry::{Entry, RowInputs};
-use crate::merit::Band;
+use crate::facts::Facts;
+use crate::idea::Idea;
+use crate::merit::{Band, Merit, MeritFlags};
 use crate::row::result_row;
+use crate::tiers::ResultTier;
 
 /// Up to this many changed rows the sorted columns are kept up to date one by one; beyond it, sorting anew is cheaper.
 const INCREMENTAL_ROWS_MAX: usize = 64;
@@ -24,6 +27,8 @@ pub(crate) struct Table {
     columns: CrossSection,
     /// The sorted columns miss changes and have to be sorted anew.
     columns_are_stale: bool,
+    /// The same of the quality ratios.
+    peers_are_stale: bool,
     /// Rows with inputs that are not published yet.
     changed: Vec<usize>,
     /// Newest open time of all rows.
@@ -58,7 +63,8 @@ struct Shown {
     standing: Standing,
     merit: f64,
     band: Band,
-    flags: crate::merit::MeritFlags,
+    flags: MeritFlags,
+    tier: ResultTier,
 }
 
 /// How exact a refresh is.
@@ -85,12 +91,14 @@ impl Table {
             return false;
         }
         self.newest = self.newest.max(inputs.open_time);
-        let entry = Entry::new(inputs);
+        let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
+        let entry = Entry::new(inputs, facts);
         let at = if let Some(at) = known {
             let slot = &mut self.rows[at];
             if slot.is_ranked && !self.columns_are_stale {
                 self.columns.remove(&slot.entry);
             }
+            self.peers_are_stale |= slot.entry.facts != entry.facts;
             slot.entry = entry;
             at
         } else {
@@ -101,6 +109,7 @@ impl Table {
         };
         let is_ranked = self.belongs(&self.rows[at].entry.inputs, options);
         let slot = &mut self.rows[at];
+        self.peers_are_stale |= slot.is_ranked != is_ranked;
         slot.is_ranked = is_ranked;
         if is_ranked && !self.columns_are_stale {
             self.columns.insert(&slot.entry);
@@ -115,10 +124,13 @@ impl Table {
         if self.instruments.get(&symbol) == Some(&instrument) {
             return false;
         }
-        self.instruments.insert(symbol, instrument);
         if let Some(&at) = self.index.get(&symbol) {
+            let entry = &mut self.rows[at].entry;
+            entry.facts = Facts::new(Some(&instrument), entry.inputs.open_time);
+            self.peers_are_stale = true;
             self.mark_changed(at);
         }
+        self.instruments.insert(symbol, instrument);
         true
     }
 
@@ -136,11 +148,16 @@ impl Table {
     }
 
     /// Publishes the rows whose own inputs changed, against the others as they stand.
-    pub(crate) fn publish_changed(&mut self, timeframe: Timeframe, mut publish: impl FnMut(Change)) {
+    pub(crate) fn publish_changed(
+        &mut self,
+        timeframe: Timeframe,
+        options: &ScoringOptions,
+        mut publish: impl FnMut(Change),
+    ) {
         self.sort_if_stale();
         for at in std::mem::take(&mut self.changed) {
             self.rows[at].is_changed = false;
-            if let Some(change) = self.settle(at, timeframe, always) {
+            if let Some(change) = self.settle(at, timeframe, options, always) {
                 publish(change);
             }
         }
@@ -161,6 +178,7 @@ impl Table {
             self.rows[at].is_ranked = belongs;
         }
         self.columns_are_stale |= membership_changed;
+        self.peers_are_stale |= membership_changed;
         self.sort_if_stale();
         for at in std::mem::take(&mut self.changed) {
             self.rows[at].is_changed = false;
@@ -171,18 +189,23 @@ impl Table {
                 Refresh::Coarse => {
                     shown.band != now.band
                         || shown.flags != now.flags
+                        || shown.tier != now.tier
                         || (shown.merit - now.merit).abs() >= options.min_delta
                 }
             };
-            if let Some(change) = self.settle(at, timeframe, is_due) {
+            if let Some(change) = self.settle(at, timeframe, options, is_due) {
                 publish(change);
             }
         }
     }
 
     fn sort_if_stale(&mut self) {
+        let ranked = self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry);
         if std::mem::take(&mut self.columns_are_stale) {
-            self.columns.rebuild(self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry));
+            self.columns.rebuild(ranked.clone());
+        }
+        if std::mem::take(&mut self.peers_are_stale) {
+            self.columns.rebuild_peers(ranked);
         }
     }
 
@@ -191,6 +214,7 @@ impl Table {
         &mut self,
         at: usize,
         timeframe: Timeframe,
+        options: &ScoringOptions,
         is_due: impl FnOnce(&Shown, &Shown) -> bool,
     ) -> Option<Change> {
         let slot = &self.rows[at];
@@ -207,14 +231,16 @@ impl Table {
             return None;
         }
         let instrument = self.instruments.get(&symbol);
-        let scored = score(&slot.entry, &standing, instrument);
-        let now = Shown { standing, merit: scored.merit.score, band: scored.merit.band, flags: scored.merit.flags };
+        let scored = cross_section::score(&slot.entry, &standing);
+        let idea = Idea::new(&slot.entry, &standing, &scored, options);
+        let Merit { score: merit, band, flags, .. } = scored.merit;
+        let now = Shown { standing, merit, band, flags, tier: idea.result_tier };
         if let Published::Row(shown) = &slot.published
             && !is_due(shown, &now)
         {
             return None;
         }
-        let row = result_row(timeframe, &slot.entry, &scored, instrument);
+        let row = result_row(timeframe, &slot.entry, &scored, &idea, instrument);
         self.rows[at].published = Published::Row(now);
         Some(Change::Row(Box::new(row)))
     }
@@ -248,12 +274,4 @@ impl Table {
 
 fn always(_: &Shown, _: &Shown) -> bool {
     true
-}
-
-fn score(entry: &Entry, standing: &Standing, instrument: Option<&Instrument>) -> Scored {
-    let market_cap = instrument
-        .and_then(|instrument| instrument.shares)
-        .filter(|&(_, known_on)| known_on <= entry.inputs.open_time)
-        .map(|(shares, _)| shares * entry.inputs.close);
-    cross_section::score(entry, standing, market_cap)
 }

@@ -271,13 +271,55 @@ impl fmt::Display for Signal {
 /// # Source
 /// §3. Pass the **final** rating (quirk Q11: the reference keeps the signal of an earlier one).
 pub fn signal(rating: Option<f64>, trend: i32, momentum: i32) -> Signal {
-    match rating {
-        Some(rating) if rating >= 22.0 && trend >= 2 && momentum >= 1 => Signal::StrongLong,
-        Some(rating) if rating >= 16.0 && trend >= 1 => Signal::Long,
-        Some(rating) if rating <= -22.0 && trend <= -2 && momentum <= -1 => Signal::StrongShort,
-        Some(rating) if rating <= -16.0 && trend <= -1 => Signal::Short,
-        _ => Signal::Avoid,
+    let tests = signal_tests(rating, trend, momentum);
+    let met = tests.into_iter().find(|(_, tests)| tests.iter().all(|test| test.is_met));
+    met.map_or(Signal::Avoid, |(signal, _)| signal)
+}
+
+/// A test behind a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Test {
+    pub rule: &'static str,
+    pub is_met: bool,
+}
+
+impl Test {
+    pub(crate) const fn new(rule: &'static str, is_met: bool) -> Self {
+        Self { rule, is_met }
     }
+}
+
+/// What each signal asks for; the first whose tests are all met is the row's, none is [`Signal::Avoid`].
+pub fn signal_tests(rating: Option<f64>, trend: i32, momentum: i32) -> [(Signal, [Test; 3]); 4] {
+    let at_least = |min: f64| rating.is_some_and(|rating| rating >= min);
+    let at_most = |max: f64| rating.is_some_and(|rating| rating <= max);
+    let any_momentum = Test::new("any momentum", true);
+    [
+        (
+            Signal::StrongLong,
+            [
+                Test::new("tech_rating >= 22", at_least(22.0)),
+                Test::new("trend >= 2", trend >= 2),
+                Test::new("momentum >= 1", momentum >= 1),
+            ],
+        ),
+        (
+            Signal::Long,
+            [Test::new("tech_rating >= 16", at_least(16.0)), Test::new("trend >= 1", trend >= 1), any_momentum],
+        ),
+        (
+            Signal::StrongShort,
+            [
+                Test::new("tech_rating <= -22", at_most(-22.0)),
+                Test::new("trend <= -2", trend <= -2),
+                Test::new("momentum <= -1", momentum <= -1),
+            ],
+        ),
+        (
+            Signal::Short,
+            [Test::new("tech_rating <= -16", at_most(-16.0)), Test::new("trend <= -1", trend <= -1), any_momentum],
+        ),
+    ]
 }
 
 fn above(value: Option<f64>, limit: f64) -> bool {

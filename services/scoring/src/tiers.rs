@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::percentile::NEUTRAL_POINTS;
+use crate::tech_rating::Test;
 
 /// How good a result is, best last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +29,27 @@ impl ResultTier {
     /// §18a, "do instead" of quirks Q23 and Q32: the reference grades before MERIT exists, and asks 40–60 points of a
     /// rating that ends near 30. Every row has a label, not only those of an empty list.
     pub fn of(merit: f64, tech_pct: f64, quality: Option<f64>) -> Self {
-        let quality = quality.unwrap_or(NEUTRAL_POINTS);
-        let reaches = |tier: &Self| {
-            let [merit_min, tech_min, quality_min] = tier.minima();
-            merit >= merit_min && tech_pct >= tech_min && quality >= quality_min
-        };
+        let reaches = |tier: &Self| tier.tests(merit, tech_pct, quality).iter().all(|test| test.is_met);
         Self::ALL.into_iter().find(reaches).unwrap_or(Self::Ungraded)
+    }
+
+    /// What the tier asks of a row, and whether the row has it.
+    pub fn tests(self, merit: f64, tech_pct: f64, quality: Option<f64>) -> [Test; 3] {
+        let points = [merit, tech_pct, quality.unwrap_or(NEUTRAL_POINTS)];
+        let rules = match self {
+            Self::APlus => ["merit >= 80", "tech_pct >= 70", "quality >= 80"],
+            Self::A => ["merit >= 70", "tech_pct >= 60", "quality >= 70"],
+            Self::BPlus => ["merit >= 60", "tech_pct >= 50", "quality >= 60"],
+            Self::BMinus => ["merit >= 50", "tech_pct >= 40", "quality >= 50"],
+            Self::Ungraded => ["merit >= 0", "tech_pct >= 0", "quality >= 0"],
+        };
+        let minima = self.minima();
+        std::array::from_fn(|i| Test::new(rules[i], points[i] >= minima[i]))
+    }
+
+    /// The next better one.
+    pub fn above(self) -> Option<Self> {
+        Self::ALL.into_iter().rev().find(|tier| *tier > self)
     }
 
     /// MERIT, technical percentile and quality from which a row has the tier.

@@ -5,13 +5,12 @@ use std::path::Path;
 use schemas::{EventTime, Instrument};
 
 use super::parquet::{DailyBars, read_daily};
-use super::reference::read_universe;
+use super::reference::{Reference, read_reference};
 use crate::config::Speed;
 use crate::digest::Digest;
 use crate::{Feed, IngestError, RawBar, Rejections, ReplayOptions, Step};
 
 const BARS_FILE: &str = "daily_bars.parquet";
-const UNIVERSE_FILE: &str = "universe.parquet";
 
 /// Daily bars of a folder, session by session and by symbol within one.
 pub struct ReplayFeed {
@@ -29,20 +28,13 @@ impl ReplayFeed {
     /// Reads the whole selection into memory.
     ///
     /// # Errors
-    /// When `daily_bars.parquet` is missing or one of the files cannot be used. A missing `universe.parquet` is
+    /// When `daily_bars.parquet` is missing or one of the files cannot be used. A missing reference file is
     /// reported by [`Self::missing_files`].
     pub fn open(dir: &Path, options: &ReplayOptions) -> Result<Self, IngestError> {
         let bars = read_daily(&dir.join(BARS_FILE), &options.read())?;
-        let universe = dir.join(UNIVERSE_FILE);
-        let (mut instruments, mut missing_files) = (Vec::new(), Vec::new());
-        if universe.exists() {
-            instruments = read_universe(&universe)?;
-            instruments.retain(|instrument| {
-                bars.symbols.binary_search_by_key(&instrument.symbol, |(symbol, _)| *symbol).is_ok()
-            });
-        } else {
-            missing_files.push(UNIVERSE_FILE);
-        }
+        let Reference { mut instruments, missing_files } = read_reference(dir)?;
+        instruments
+            .retain(|instrument| bars.symbols.binary_search_by_key(&instrument.symbol, |(symbol, _)| *symbol).is_ok());
         let epoch = epoch_of(&bars);
         let cursors = bars.symbols.iter().map(|(_, rows)| rows.start).collect();
         Ok(Self { bars, instruments, missing_files, speed: options.speed, epoch, cursors, next_session: 0 })
@@ -136,6 +128,8 @@ mod tests {
 
     use super::*;
 
+    const UNIVERSE_FILE: &str = "universe.parquet";
+
     fn folder(rows: &[(&str, i32, f64)]) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         let close: Vec<f64> = rows.iter().map(|row| row.2).collect();
@@ -202,7 +196,7 @@ mod tests {
         let dir = folder(&ROWS);
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();
         assert!(feed.instruments().is_empty());
-        assert_eq!(feed.missing_files(), [UNIVERSE_FILE]);
+        assert_eq!(feed.missing_files(), [UNIVERSE_FILE, "fundamentals.parquet"]);
         assert_eq!((feed.n_bars_total(), feed.source()), (Some(5), "replay"));
         write(&dir, UNIVERSE_FILE, &mut df!("symbol" => ["B", "Z"]).unwrap());
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();

@@ -103,5 +103,6 @@ fn instrument(profile: &Profile, number: usize, start: EventTime, random: &mut R
         sector: Some(sector.to_owned()),
         industry: Some(format!("{sector} {}", 1 + random.below(6))),
         shares: Some((shares, start)),
+        filings: Vec::new(),
     }
 }

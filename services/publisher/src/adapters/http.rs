@@ -166,7 +166,7 @@ fn scan_query(pairs: &[(String, String)]) -> Result<ScanQuery, Problem> {
     let mut query = ScanQuery::default();
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in pairs {
-        let is_list = matches!(name.as_str(), "sector" | "sectors" | "band" | "symbols");
+        let is_list = matches!(name.as_str(), "sector" | "sectors" | "band" | "signal" | "symbols");
         if !is_list && seen.contains(&name.as_str()) {
             return Err(Problem::parameter(name, "it is there twice"));
         }
@@ -180,6 +180,8 @@ fn scan_query(pairs: &[(String, String)]) -> Result<ScanQuery, Problem> {
             "sectors" => query.sectors.extend(items().map(str::to_owned)),
             // In a query `+` means a space, so an unescaped `A+` arrives as `A `.
             "band" => query.bands.extend(value.split(',').map(|band| band.replace(' ', "+"))),
+            "signal" => query.signals.extend(items().map(str::to_owned)),
+            "profile" => query.profile = profile(name, value)?,
             "symbols" => {
                 for item in items() {
                     let symbol = item.parse().map_err(|error| Problem::parameter(name, format!("{error}")))?;
@@ -203,6 +205,19 @@ fn number(name: &str, value: &str, min: usize, max: usize) -> Result<usize, Prob
 fn merit(name: &str, value: &str) -> Result<f64, Problem> {
     let merit = value.parse().ok().filter(|merit| (0.0..=100.0).contains(merit));
     merit.ok_or_else(|| Problem::parameter(name, format!("`{}` is no number from 0 to 100", excerpt(value))))
+}
+
+/// `None` shows every row.
+fn profile(name: &str, value: &str) -> Result<Option<String>, Problem> {
+    match value {
+        "none" => Ok(None),
+        "moderate" => Ok(Some("balanced".to_owned())),
+        "conservative" | "balanced" | "aggressive" => Ok(Some(value.to_owned())),
+        _ => {
+            let value = excerpt(value);
+            Err(Problem::parameter(name, format!("`{value}` is none of conservative, balanced, aggressive, none")))
+        }
+    }
 }
 
 fn excerpt(value: &str) -> String {
