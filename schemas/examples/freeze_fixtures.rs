@@ -7,7 +7,7 @@ use std::path::Path;
 
 use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
-    Freshness, Header, IcsParts, Instrument, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
+    Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
     Predictions, ProfileVerdict, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
 };
 use serde::Serialize;
@@ -49,7 +49,8 @@ fn main() {
     let rows =
         vec![Predictions { alpha_5d: Some(0.0125), alpha_10d: None, win_prob_10d: Some(0.5) }, Predictions::default()];
     let predictions = PredictionBatch::new(features.clone(), rows, models.clone()).expect("a row per bar");
-    let scores = ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new() };
+    let scores =
+        ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new(), market: Some(market()) };
     let instrument = Instrument {
         symbol,
         source: "synthetic".to_owned(),
@@ -72,6 +73,7 @@ fn main() {
             equity: Some(1.5e9),
             operating_cash_flow: Some(1e8),
         }],
+        closes: vec![(16_998, 205.25), (16_999, 206.5)],
     };
     let alert = Alert {
         rule: "merit_80".to_owned(),
@@ -103,6 +105,25 @@ where
     let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
     fs::write(text, json + "\n").expect("the JSON can be written");
     println!("{} written", bytes.display());
+}
+
+fn market() -> Market {
+    Market {
+        as_of: "2016-07-18".to_owned(),
+        benchmark: "SPY".to_owned(),
+        trend: "TRENDING_UP".into(),
+        vol: "LOW_VOL".into(),
+        label: "TRENDING_UP_LOW_VOL".to_owned(),
+        is_risk_on: true,
+        trend_slope: Some(0.125),
+        vol_per_year: Some(0.15),
+        vol_level: Some("NORMAL".into()),
+        growth_level: None,
+        growth_slope: None,
+        growth_ret20: None,
+        vol_ratio: Some(0.75),
+        vol_spike_ratio: None,
+    }
 }
 
 fn result_row(symbol: Symbol) -> ResultRow {

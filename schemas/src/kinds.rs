@@ -5,5 +5,6 @@ pub(crate) mod bar;
 pub(crate) mod feature;
 pub(crate) mod header;
 pub(crate) mod instrument;
+pub(crate) mod market;
 pub(crate) mod prediction;
 pub(crate) mod score;

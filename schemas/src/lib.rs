@@ -20,7 +20,8 @@ pub use kinds::alert::{Alert, AlertLevel, AlertV1};
 pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFlags};
 pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
-pub use kinds::instrument::{FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
+pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
+pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::score::{
     Breakdown, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule, ScoreBatch, ScoreBatchV1,

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Developers' crates, which never reach a user: they may know everything.
-const FREE: &[&str] = &["tests", "loadtest", "bench-trees", "bench-indicator"];
+const FREE: &[&str] = &["tests", "loadtest", "bench-trees", "bench-indicator", "bench-scoring"];
 
 /// Crates that compute and nothing else, and what they must not reach by any way.
 const PURE: &[&str] = &["schemas", "pipeline", "indicator", "scoring"];

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
-use schemas::{ModelRef, ResultRow, Timeframe};
+use schemas::{Market, ModelRef, ResultRow, Timeframe};
 use serde::Serialize;
 
 use crate::recompute::Scan;
@@ -21,8 +21,8 @@ struct Document<'a> {
     scored: usize,
     elapsed_ms: f64,
     stage_ms: BTreeMap<&'static str, f64>,
-    /// `null` until the regime is computed.
-    regime: Option<()>,
+    /// `null` when the folder has no closes of the index it is read from.
+    regime: Option<&'a Market>,
     models: &'a [ModelRef],
     /// What kind of bars the results stand on.
     data: &'static str,
@@ -40,7 +40,7 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow:
         scored: n_scored,
         elapsed_ms: milliseconds(scan.elapsed),
         stage_ms: scan.stages.iter().map(|&(name, elapsed)| (name, milliseconds(elapsed))).collect(),
-        regime: None,
+        regime: scan.market.as_ref(),
         models: &scan.models,
         data: "replay",
         rejected: &scan.rejections.by_reason,
@@ -94,6 +94,10 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
         scan.n_symbols,
         milliseconds(scan.elapsed),
     );
+    if let Some(market) = &scan.market {
+        let level = market.vol_level.as_deref().unwrap_or("unknown");
+        text += &format!("market: {} ({}, volatility {level})\n", market.label, market.benchmark);
+    }
     if n_hidden > 0 {
         let limits: Vec<String> = scan.removed_by_profile.iter().map(|(limit, n)| format!("{limit} {n}")).collect();
         text += &format!("the profile hides {n_hidden} of them: {}\n", limits.join(", "));

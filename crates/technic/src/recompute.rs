@@ -12,8 +12,8 @@ use pipeline::Stage as _;
 use rayon::prelude::*;
 use runtime::clock;
 use schemas::{
-    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, ModelRef, Partition, Plan, ResultRow, Symbol,
-    Timeframe,
+    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, Market, ModelRef, Partition, Plan, ResultRow,
+    Symbol, Timeframe,
 };
 use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 
@@ -31,6 +31,8 @@ pub(crate) struct Scan {
     pub(crate) n_symbols: usize,
     /// Best first.
     pub(crate) results: Vec<ResultRow>,
+    /// `None` when the folder has no closes of its index.
+    pub(crate) market: Option<Market>,
     /// How many results a profile took out, by the limit of the profile that each broke first.
     pub(crate) removed_by_profile: BTreeMap<String, usize>,
     pub(crate) models: Vec<ModelRef>,
@@ -81,6 +83,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
         scoring.on_batch(ScoringInput::Predictions(batch), &mut out).context("scoring refused its own input")?;
     }
     scoring.settle(&mut out);
+    let market = out.iter().rev().find_map(|batch| batch.market.clone());
     let mut results: Vec<ResultRow> = out.into_iter().flat_map(|batch| batch.rows).collect();
     results.sort_unstable_by(ResultRow::rank_order);
     watch.lap("scoring");
@@ -89,6 +92,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
         as_of: newest,
         n_symbols: bars.symbols.len(),
         results,
+        market,
         removed_by_profile: BTreeMap::new(),
         models,
         is_close_only: bars.is_close_only(),

@@ -7,6 +7,9 @@ use crate::{EventTime, Symbol};
 /// Reports that one message carries.
 pub const FILINGS_MAX: usize = 64;
 
+/// Closes that one message carries.
+pub const CLOSES_MAX: usize = 16_384;
+
 /// Reference data of one symbol, as it travels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstrumentV1 {
@@ -31,6 +34,9 @@ pub struct InstrumentV1 {
     /// Company reports, oldest period first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filings: Vec<Filing>,
+    /// Split-adjusted closes by session, for the symbols that the regime is read from; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closes: Vec<(i32, f64)>,
 }
 
 /// The figures of one company report.
@@ -82,6 +88,8 @@ pub struct Instrument {
     pub shares: Option<(f64, EventTime)>,
     /// Oldest period first.
     pub filings: Vec<Filing>,
+    /// Days since 1970-01-01 and split-adjusted closes, for the symbols that the regime is read from; oldest first.
+    pub closes: Vec<(i32, f64)>,
 }
 
 impl Message for Instrument {
@@ -96,6 +104,12 @@ impl Message for Instrument {
         if wire.filings.len() > FILINGS_MAX {
             return Err(CodecError::invalid("filings", format!("more than {FILINGS_MAX}")));
         }
+        if wire.closes.len() > CLOSES_MAX {
+            return Err(CodecError::invalid("closes", format!("more than {CLOSES_MAX}")));
+        }
+        if let Some((day, close)) = wire.closes.iter().find(|(_, close)| !(close.is_finite() && *close > 0.0)) {
+            return Err(CodecError::invalid("closes", format!("{close:?} on day {day}")));
+        }
         if wire.shares_outstanding.is_some_and(|shares| !(shares.is_finite() && shares > 0.0)) {
             return Err(CodecError::invalid("shares_outstanding", format!("{:?}", wire.shares_outstanding)));
         }
@@ -108,6 +122,7 @@ impl Message for Instrument {
             industry: wire.industry,
             shares: wire.shares_outstanding.zip(wire.shares_available_on_ns.map(EventTime)),
             filings: wire.filings,
+            closes: wire.closes,
         })
     }
 
@@ -123,6 +138,7 @@ impl Message for Instrument {
             shares_outstanding: self.shares.map(|(shares, _)| shares),
             shares_available_on_ns: self.shares.map(|(_, known)| known.as_ns()),
             filings: self.filings.clone(),
+            closes: self.closes.clone(),
         }
     }
 }

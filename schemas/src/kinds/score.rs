@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::market::Market;
 use super::prediction::ModelRef;
 use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
 use crate::{EventTime, Header, HeaderV1, Partition, Symbol};
@@ -175,6 +176,8 @@ pub struct ScoreBatchV1 {
     /// Symbols that left the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Symbol>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market: Option<Market>,
 }
 
 /// New and changed results of one partition, and the symbols that left it.
@@ -184,6 +187,8 @@ pub struct ScoreBatch {
     pub models: Vec<ModelRef>,
     pub rows: Vec<ResultRow>,
     pub removed: Vec<Symbol>,
+    /// Only when it is at rest.
+    pub market: Option<Market>,
 }
 
 impl Message for ScoreBatch {
@@ -208,7 +213,7 @@ impl Message for ScoreBatch {
                 ));
             }
         }
-        Ok(Self { header, models: wire.models, rows: wire.rows, removed: wire.removed })
+        Ok(Self { header, models: wire.models, rows: wire.rows, removed: wire.removed, market: wire.market })
     }
 
     fn to_wire(&self) -> ScoreBatchV1 {
@@ -217,6 +222,7 @@ impl Message for ScoreBatch {
             models: self.models.clone(),
             rows: self.rows.clone(),
             removed: self.removed.clone(),
+            market: self.market.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipeline::{Rejected, Stage, Watermarks};
-use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
+use schemas::{EventTime, Market, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Ranked, Snapshot};
@@ -29,6 +29,7 @@ pub struct Board {
     sources: BTreeSet<Arc<str>>,
     watermarks: Watermarks,
     newest_event_time: Option<EventTime>,
+    market: Option<Arc<Market>>,
     /// `None` after a change, until somebody looks.
     ranked: Option<Arc<Ranked>>,
 }
@@ -116,7 +117,7 @@ impl Stage for Board {
     type Output = Update;
 
     fn on_batch(&mut self, batch: ScoreBatch, out: &mut Vec<Update>) -> Result<(), Rejected> {
-        let ScoreBatch { header, models, rows, removed } = batch;
+        let ScoreBatch { header, models, rows, removed, market } = batch;
         let symbols = removed.iter().copied().chain(rows.iter().map(|row| row.symbol));
         let n_new = symbols.filter(|symbol| !self.entries.contains_key(symbol)).count();
         if self.entries.len() + n_new > SYMBOLS_MAX {
@@ -125,6 +126,11 @@ impl Stage for Board {
         self.newest_event_time = self.newest_event_time.max(Some(header.event_time));
         if let Some(watermark) = header.watermark {
             self.watermarks.observe(header.partition, watermark);
+        }
+        if let Some(market) = market
+            && self.market.as_ref().is_none_or(|known| market.as_of >= known.as_of)
+        {
+            self.market = Some(Arc::new(market));
         }
         let origin = self.origin(header.epoch, &header.source, models, DataKind::of(&header.source, &rows));
         let results =
@@ -228,6 +234,7 @@ impl Board {
             data: self.origin.data,
             watermark: self.watermarks.min(),
             newest_event_time: self.newest_event_time,
+            market: self.market.clone(),
         }
     }
 

@@ -29,7 +29,7 @@ impl Stage for ResultsStage {
     type Output = ResultV1;
 
     fn on_batch(&mut self, batch: ScoreBatch, _: &mut Vec<ResultV1>) -> Result<(), Rejected> {
-        let ScoreBatch { header, models, rows, removed } = batch;
+        let ScoreBatch { header, models, rows, removed, market: _ } = batch;
         let rows = rows.into_iter().map(|row| (row.symbol, Some(row)));
         for (symbol, row) in removed.into_iter().map(|symbol| (symbol, None)).chain(rows) {
             self.put(ResultV1 {
@@ -97,7 +97,7 @@ mod tests {
             source: "test".to_owned(),
             watermark: None,
         };
-        ScoreBatch { header, models: Vec::new(), rows: Vec::new(), removed: vec![symbol] }
+        ScoreBatch { header, models: Vec::new(), rows: Vec::new(), removed: vec![symbol], market: None }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use schemas::{EventTime, ModelRef, Symbol};
+use schemas::{EventTime, Market, ModelRef, Symbol};
 
 use crate::board::{DataKind, Row};
 
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub data: DataKind,
     pub watermark: Option<EventTime>,
     pub newest_event_time: Option<EventTime>,
+    /// The state of the market when the table was last at rest.
+    pub market: Option<Arc<Market>>,
 }
 
 /// Rows in rank order: MERIT falling, then symbol rising.

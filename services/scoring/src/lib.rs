@@ -21,6 +21,7 @@ pub mod fundamental_trend;
 pub mod ics;
 mod idea;
 pub mod macro_context;
+mod market;
 pub mod merit;
 pub mod meta_experience;
 pub mod optimiser;

@@ -1,6 +1,7 @@
 use pipeline::{Rejected, Restore, Stage, Watermarks};
 use schemas::{
-    EventTime, Header, Instrument, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch, Symbol,
+    EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch,
+    Symbol,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,8 @@ pub struct ScoringStage {
     watermarks: Watermarks,
     lines: Vec<Line>,
     models: Vec<ModelRef>,
+    /// As of when the table was last at rest.
+    market: Option<Market>,
     /// Something arrived since the last refresh.
     has_news: bool,
     /// Refresh periods since something arrived.
@@ -82,6 +85,7 @@ impl ScoringStage {
             watermarks: Watermarks::default(),
             lines: vec![Line::default(); usize::from(N_PARTITIONS)],
             models: Vec::new(),
+            market: None,
             has_news: false,
             n_quiet_periods: 0,
             n_rows_unsettled: 0,
@@ -145,6 +149,7 @@ impl ScoringStage {
                     outbox.mark(partition, watermark);
                 }
             }
+            self.market = self.table.market();
             self.is_unsettled = false;
             self.n_rows_unsettled = 0;
             self.settled_watermark = self.watermarks.min();
@@ -169,6 +174,7 @@ impl ScoringStage {
                 let batch_removed: Vec<Symbol> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
                 let is_last = rows.peek().is_none() && removed.peek().is_none();
                 let watermark = if is_last { parcel.watermark } else { None };
+                let market = if self.is_unsettled { None } else { self.market.clone() };
                 if batch_rows.is_empty() && batch_removed.is_empty() && watermark.is_none() {
                     break;
                 }
@@ -189,6 +195,7 @@ impl ScoringStage {
                     models: self.models.clone(),
                     rows: batch_rows,
                     removed: batch_removed,
+                    market,
                 });
                 if is_last {
                     break;

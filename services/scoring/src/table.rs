@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
-use schemas::{EventTime, Instrument, Partition, ResultRow, Symbol, Timeframe};
+use schemas::{EventTime, Instrument, Market, Partition, ResultRow, Symbol, Timeframe};
 
 use crate::config::ScoringOptions;
 use crate::cross_section::{self, CrossSection, Standing};
 use crate::entry::{Entry, RowInputs};
 use crate::facts::Facts;
 use crate::idea::Idea;
+use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
 use crate::row::result_row;
 use crate::tiers::ResultTier;
@@ -24,6 +25,7 @@ pub(crate) struct Table {
     rows: Vec<Slot>,
     index: HashMap<Symbol, usize>,
     instruments: HashMap<Symbol, Instrument>,
+    indices: Indices,
     columns: CrossSection,
     /// The sorted columns miss changes and have to be sorted anew.
     columns_are_stale: bool,
@@ -124,6 +126,7 @@ impl Table {
         if self.instruments.get(&symbol) == Some(&instrument) {
             return false;
         }
+        self.indices.insert(symbol, &instrument.closes);
         if let Some(&at) = self.index.get(&symbol) {
             let entry = &mut self.rows[at].entry;
             entry.facts = Facts::new(Some(&instrument), entry.inputs.open_time);
@@ -265,6 +268,11 @@ impl Table {
     /// How many symbols have a row, ranked or not.
     pub(crate) fn n_symbols(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The market at the newest row.
+    pub(crate) fn market(&self) -> Option<Market> {
+        self.indices.state(self.newest)
     }
 
     pub(crate) fn newest(&self) -> EventTime {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemas::{EventTime, FILINGS_MAX, Filing, FilingPeriod, Instrument, Symbol};
+use schemas::{CLOSES_MAX, EventTime, FILINGS_MAX, Filing, FilingPeriod, Instrument, Symbol};
 use tracing::warn;
 
 use super::parquet::{Kind, Table, Wanted};
@@ -11,6 +11,7 @@ use crate::IngestError;
 
 const UNIVERSE_FILE: &str = "universe.parquet";
 const FUNDAMENTALS_FILE: &str = "fundamentals.parquet";
+const MARKETS_FILE: &str = "market_ref_daily.parquet";
 
 /// What a data folder tells about its symbols besides their bars.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +43,14 @@ pub fn read_reference(dir: &Path) -> Result<Reference, IngestError> {
     } else {
         reference.missing_files.push(FUNDAMENTALS_FILE);
     }
+    let markets = dir.join(MARKETS_FILE);
+    if markets.exists() {
+        for (symbol, closes) in read_closes(&markets)? {
+            by_symbol.entry(symbol).or_insert_with(|| unknown(symbol)).closes = closes;
+        }
+    } else {
+        reference.missing_files.push(MARKETS_FILE);
+    }
     reference.instruments = by_symbol.into_values().collect();
     Ok(reference)
 }
@@ -56,6 +65,7 @@ fn unknown(symbol: Symbol) -> Instrument {
         industry: None,
         shares: None,
         filings: Vec::new(),
+        closes: Vec::new(),
     }
 }
 
@@ -130,6 +140,45 @@ fn filing(table: &Table, row: usize) -> Option<(Symbol, Filing)> {
         operating_cash_flow: number("cash_flow_op"),
     };
     Some((symbol, filing))
+}
+
+const CLOSE_COLUMNS: [Wanted; 4] = [
+    Wanted::required("symbol", Kind::Text),
+    Wanted::required("date", Kind::Date),
+    Wanted::required("close", Kind::Number),
+    Wanted::optional("split_factor", Kind::Number),
+];
+
+/// The split-adjusted closes of each market, oldest first; of more than a message can carry, the newest.
+///
+/// # Errors
+/// When the file is no Parquet, lacks a required column, or a column is of another kind.
+fn read_closes(path: &Path) -> Result<BTreeMap<Symbol, Vec<(i32, f64)>>, IngestError> {
+    let table = Table::read(path, &CLOSE_COLUMNS)?;
+    let mut markets: BTreeMap<Symbol, BTreeMap<i32, f64>> = BTreeMap::new();
+    let mut n_refused = 0_u64;
+    let close = |row: usize| {
+        let symbol = Symbol::new(table.texts("symbol")?.get(row)?.trim()).ok()?;
+        let day = table.days("date")?.get(row).filter(|day| *day != Table::NO_DAY)?;
+        let factor = table.numbers("split_factor").map_or(Some(1.0), |factors| factors.get(row))?;
+        let close = table.numbers("close")?.get(row)? * factor;
+        (close.is_finite() && close > 0.0).then_some((symbol, day, close))
+    };
+    for row in 0..table.n_rows() {
+        match close(row) {
+            Some((symbol, day, close)) => _ = markets.entry(symbol).or_default().insert(day, close),
+            None => n_refused += 1,
+        }
+    }
+    if n_refused > 0 {
+        warn!(file = %path.display(), n_refused, "closes without a usable symbol, date or price left out");
+    }
+    let newest = |closes: BTreeMap<i32, f64>| {
+        let mut closes: Vec<(i32, f64)> = closes.into_iter().collect();
+        closes.drain(..closes.len().saturating_sub(CLOSES_MAX));
+        closes
+    };
+    Ok(markets.into_iter().map(|(symbol, closes)| (symbol, newest(closes))).collect())
 }
 
 const COLUMNS: [Wanted; 7] = [
@@ -221,7 +270,7 @@ mod tests {
         let write = |name: &str, frame: &mut DataFrame| {
             ParquetWriter::new(fs::File::create(dir.path().join(name)).unwrap()).finish(frame).unwrap();
         };
-        assert_eq!(read_reference(dir.path()).unwrap().missing_files, [UNIVERSE_FILE, FUNDAMENTALS_FILE]);
+        assert_eq!(read_reference(dir.path()).unwrap().missing_files, [UNIVERSE_FILE, FUNDAMENTALS_FILE, MARKETS_FILE]);
         write(UNIVERSE_FILE, &mut df!("symbol" => ["A"], "sector" => ["Energy"]).unwrap());
         let days = |days: [i32; 4]| Series::new("".into(), days).cast(&DataType::Date).unwrap();
         let mut reports = df!(
@@ -234,17 +283,27 @@ mod tests {
         )
         .unwrap();
         write(FUNDAMENTALS_FILE, &mut reports);
+        let mut closes = df!(
+            "symbol" => ["B", "B", "B", "C"],
+            "date" => days([12, 11, 10, 1]),
+            "close" => [3.0, 4.0, 8.0, -1.0],
+            "split_factor" => [1.0, 1.0, 0.5, 1.0],
+        )
+        .unwrap();
+        write(MARKETS_FILE, &mut closes);
         let Reference { instruments, missing_files } = read_reference(dir.path()).unwrap();
         assert!(missing_files.is_empty());
         let found: Vec<_> = instruments
             .iter()
             .map(|instrument| {
                 let revenues: Vec<_> = instrument.filings.iter().map(|filing| filing.revenues).collect();
-                (instrument.symbol.to_string(), instrument.sector.as_deref(), revenues)
+                (instrument.symbol.to_string(), instrument.sector.as_deref(), revenues, instrument.closes.clone())
             })
             .collect();
-        let expected =
-            [("A".to_owned(), Some("Energy"), vec![Some(1.0), Some(2.0)]), ("B".to_owned(), None, vec![None])];
+        let expected = [
+            ("A".to_owned(), Some("Energy"), vec![Some(1.0), Some(2.0)], Vec::new()),
+            ("B".to_owned(), None, vec![None], vec![(10, 4.0), (11, 4.0), (12, 3.0)]),
+        ];
         assert_eq!(found, expected);
     }
 

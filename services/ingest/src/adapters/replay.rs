@@ -33,8 +33,10 @@ impl ReplayFeed {
     pub fn open(dir: &Path, options: &ReplayOptions) -> Result<Self, IngestError> {
         let bars = read_daily(&dir.join(BARS_FILE), &options.read())?;
         let Reference { mut instruments, missing_files } = read_reference(dir)?;
-        instruments
-            .retain(|instrument| bars.symbols.binary_search_by_key(&instrument.symbol, |(symbol, _)| *symbol).is_ok());
+        instruments.retain(|instrument| {
+            let has_bars = bars.symbols.binary_search_by_key(&instrument.symbol, |(symbol, _)| *symbol).is_ok();
+            has_bars || !instrument.closes.is_empty()
+        });
         let epoch = epoch_of(&bars);
         let cursors = bars.symbols.iter().map(|(_, rows)| rows.start).collect();
         Ok(Self { bars, instruments, missing_files, speed: options.speed, epoch, cursors, next_session: 0 })
@@ -196,12 +198,12 @@ mod tests {
         let dir = folder(&ROWS);
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();
         assert!(feed.instruments().is_empty());
-        assert_eq!(feed.missing_files(), [UNIVERSE_FILE, "fundamentals.parquet"]);
+        assert_eq!(feed.missing_files(), [UNIVERSE_FILE, "fundamentals.parquet", "market_ref_daily.parquet"]);
         assert_eq!((feed.n_bars_total(), feed.source()), (Some(5), "replay"));
         write(&dir, UNIVERSE_FILE, &mut df!("symbol" => ["B", "Z"]).unwrap());
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();
         let symbols: Vec<String> = feed.instruments().iter().map(|found| found.symbol.to_string()).collect();
-        assert_eq!((feed.missing_files(), symbols), (&[][..], vec!["B".to_owned()]));
+        assert_eq!((feed.missing_files().len(), symbols), (2, vec!["B".to_owned()]));
         assert!(feed.instruments().is_empty());
         assert_eq!(feed.next_step().unwrap().wait, Duration::ZERO);
     }

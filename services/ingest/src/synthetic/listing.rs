@@ -104,5 +104,6 @@ fn instrument(profile: &Profile, number: usize, start: EventTime, random: &mut R
         industry: Some(format!("{sector} {}", 1 + random.below(6))),
         shares: Some((shares, start)),
         filings: Vec::new(),
+        closes: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use schemas::{EventTime, ModelRef, Symbol, Timeframe};
+use schemas::{EventTime, Market, ModelRef, Symbol, Timeframe};
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -42,6 +42,7 @@ pub(crate) fn router(hub: Hub, options: PublisherOptions, is_stopping: watch::Re
         .route("/", get(page::page))
         .route("/ws", get(websocket::upgrade))
         .route("/v1/scan", get(scan))
+        .route("/v1/regime", get(regime))
         .route("/v1/status", get(status))
         .route("/v1/symbols/{symbol}", get(symbol))
         .with_state(app.clone())
@@ -77,7 +78,7 @@ struct ScanHead<'a> {
     matched: usize,
     elapsed_ms: f64,
     stage_ms: Empty,
-    regime: Option<Empty>,
+    regime: Option<&'a Market>,
     models: &'a [ModelRef],
     data: DataKind,
 }
@@ -112,7 +113,7 @@ async fn scan(State(app): State<App>, request: Request) -> Result<Response, Prob
         matched: scan.n_matched,
         elapsed_ms: elapsed_us as f64 / 1000.0,
         stage_ms: Empty {},
-        regime: None,
+        regime: snapshot.market.as_deref(),
         models: &snapshot.models,
         data: snapshot.data,
     };
@@ -130,6 +131,12 @@ async fn symbol(State(app): State<App>, Path(text): Path<String>) -> Result<Resp
         Some(row) => Ok(json_response(row.json)),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("{symbol} has no result"))),
     }
+}
+
+async fn regime(State(app): State<App>) -> Result<Response, Problem> {
+    let market = app.hub.snapshot().market.clone();
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "the regime is unknown: no closes of its index were read");
+    market.map(|market| Json(&*market).into_response()).ok_or_else(unknown)
 }
 
 async fn status(State(app): State<App>) -> impl IntoResponse {

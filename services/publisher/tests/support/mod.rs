@@ -87,7 +87,7 @@ pub(crate) fn batch((epoch, seq): (u64, u64), rows: Vec<ResultRow>, removed: &[&
         watermark: Some(EventTime(5)),
     };
     let models = vec![ModelRef { name: "alpha".to_owned(), version: "1".to_owned(), hash: "ab".to_owned() }];
-    ScoreBatch { header, models, rows, removed: removed.iter().map(|text| symbol(text)).collect() }
+    ScoreBatch { header, models, rows, removed: removed.iter().map(|text| symbol(text)).collect(), market: None }
 }
 
 /// A publisher on a free port.
