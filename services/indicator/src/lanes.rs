@@ -74,8 +74,6 @@ pub(crate) struct Mask<S: Simd> {
 impl<S: Simd> Lane for Lanes<S> {
     type Mask = Mask<S>;
 
-    const IS_WIDE: bool = true;
-
     #[inline(always)]
     fn constant(self, number: f64) -> Self {
         Self::splat(self.simd, number)

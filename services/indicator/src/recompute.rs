@@ -3,13 +3,20 @@
 use pulp::{Arch, Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
+use crate::atr::{buying_pressure, true_range};
 use crate::engine::{Hot, columns, step};
-use crate::input::{Input, N_CLOSES, N_GAPS, N_LOG_RETURNS, N_RANGES, N_RSIS, N_VOLUMES, Past};
+use crate::extremes::{Extremes, N_BLOCK, join};
+use crate::input::{
+    Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_RETURNS, N_RSIS, N_TRUE_RANGES, N_VOLUMES,
+    Past, Terms,
+};
+use crate::lane::Lane as _;
 use crate::lanes::Lanes;
 use crate::plan::N_COLUMNS;
 use crate::slot::Slot;
 use crate::state::State as _;
 use crate::values::Values;
+use crate::volume::{close_place, flow};
 
 /// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
 ///
@@ -126,6 +133,18 @@ struct Group<S: Simd> {
     log_returns: Vec<Lanes<S>>,
     gaps: Vec<Lanes<S>>,
     rsis: Vec<Lanes<S>>,
+    /// Extremes of the block of closes that ends with a bar.
+    blocks: Vec<Extremes<Lanes<S>>>,
+    returns: Vec<Lanes<S>>,
+    moves: Vec<Lanes<S>>,
+    true_ranges: Vec<Lanes<S>>,
+    buying: Vec<Lanes<S>>,
+    prices: Vec<Lanes<S>>,
+    flows: Vec<Lanes<S>>,
+    price_volumes: Vec<Lanes<S>>,
+    dollars: Vec<Lanes<S>>,
+    flows_up: Vec<Lanes<S>>,
+    flows_down: Vec<Lanes<S>>,
 }
 
 impl<S: Simd> Group<S> {
@@ -144,6 +163,17 @@ impl<S: Simd> Group<S> {
             log_returns: zeros(N_LOG_RETURNS),
             gaps: zeros(N_GAPS),
             rsis: zeros(N_RSIS),
+            blocks: vec![[Lanes::splat(simd, 0.0); 2]; N_OLDER + n_bars],
+            returns: zeros(N_RETURNS),
+            moves: zeros(N_MOVES),
+            true_ranges: zeros(N_TRUE_RANGES),
+            buying: zeros(N_TRUE_RANGES),
+            prices: zeros(N_VOLUMES),
+            flows: zeros(N_VOLUMES),
+            price_volumes: zeros(N_VOLUMES),
+            dollars: zeros(N_VOLUMES),
+            flows_up: zeros(N_FLOWS),
+            flows_down: zeros(N_FLOWS),
         };
         for (lane, segment) in segments.iter().enumerate() {
             let mut previous_close = 0.0;
@@ -168,6 +198,9 @@ impl<S: Simd> Group<S> {
     #[inline(always)]
     fn run(mut self, segments: &[Segment], wanted: Wanted, sink: &mut impl FnMut(usize, usize, Values)) {
         let mut hot = Hot::filled(Lanes::splat(self.simd, 0.0));
+        // Without the others, the last rows look back only so far.
+        let n_least = segments.iter().map(|segment| segment.bars.len()).min().unwrap_or(0);
+        let first_kept = if wanted == Wanted::Every { 0 } else { n_least.saturating_sub(N_RETURNS + 1) };
         for (i, n_before) in (0..self.n_bars).zip(0_u32..) {
             let bar = self.input(i);
             let past = self.past(i);
@@ -175,7 +208,9 @@ impl<S: Simd> Group<S> {
             let is_wanted =
                 |segment: &Segment| i + 1 == segment.bars.len() || wanted == Wanted::Every && i < segment.bars.len();
             if segments.iter().any(is_wanted) {
-                let rows = columns(&hot, &step, &past, &bar, n_before + 1);
+                let found = columns(&hot, &step, &past, &bar, n_before + 1, self.older(i, wanted));
+                let rows = found.row;
+                self.blocks[N_OLDER + i] = found.block;
                 for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| is_wanted(segment)) {
                     let row = lane_of(&rows, lane);
                     sink(segment.symbol, segment.first + segment.bars[i].0, Values::new(row, n_before + 1));
@@ -183,6 +218,10 @@ impl<S: Simd> Group<S> {
             }
             self.gaps[N_GAPS + i] = step.gap_size;
             self.rsis[N_RSIS + i] = step.rsi;
+            self.moves[N_MOVES + i] = (bar.close - self.past(i).close()).abs();
+            if i >= first_kept {
+                self.keep_terms(i, &bar);
+            }
             hot = step.hot;
         }
     }
@@ -200,8 +239,9 @@ impl<S: Simd> Group<S> {
     }
 
     #[inline(always)]
-    fn past(&self, i: usize) -> Past<'_, Lanes<S>> {
+    fn past(&self, i: usize) -> Past<'_, S, Lanes<S>> {
         Past {
+            simd: self.simd,
             closes: window(&self.closes, i),
             highs: window(&self.highs, i),
             lows: window(&self.lows, i),
@@ -209,9 +249,61 @@ impl<S: Simd> Group<S> {
             gaps: window(&self.gaps, i),
             log_returns: window(&self.log_returns, i),
             rsis: window(&self.rsis, i),
+            terms: Some(Terms {
+                returns: window(&self.returns, i),
+                moves: window(&self.moves, i),
+                true_ranges: window(&self.true_ranges, i),
+                buying: window(&self.buying, i),
+                prices: window(&self.prices, i),
+                flows: window(&self.flows, i),
+                price_volumes: window(&self.price_volumes, i),
+                dollars: window(&self.dollars, i),
+                flows_up: window(&self.flows_up, i),
+                flows_down: window(&self.flows_down, i),
+            }),
         }
     }
+
+    /// The extremes of a year of closes that bar `i` ends, but for the newest block.
+    #[inline(always)]
+    fn older(&self, i: usize, wanted: Wanted) -> Extremes<Lanes<S>> {
+        let mut older;
+        if wanted == Wanted::Every {
+            older = self.blocks[i];
+            for block in 1..N_OLDER / N_BLOCK {
+                older = join(older, self.blocks[i + block * N_BLOCK]);
+            }
+        } else {
+            let closes: &[_; N_OLDER] = window(&self.closes, i + N_CLOSES - (N_OLDER + N_BLOCK - 1));
+            older = [closes[0], closes[0]];
+            for &close in closes {
+                older = join(older, [close, close]);
+            }
+        }
+        older
+    }
+
+    /// Keeps what windows to come are sums of.
+    #[inline(always)]
+    fn keep_terms(&mut self, i: usize, bar: &Input<Lanes<S>>) {
+        let before = self.past(i);
+        let (high_before, low_before, close_before) = (before.high(), before.low(), before.close());
+        let price = bar.high + bar.low + bar.close;
+        let price_before = high_before + low_before + close_before;
+        self.returns[N_RETURNS + i] = bar.close / close_before - 1.0;
+        self.true_ranges[N_TRUE_RANGES + i] = true_range(bar.high, bar.low, close_before);
+        self.buying[N_TRUE_RANGES + i] = buying_pressure(bar.low, bar.close, close_before);
+        self.prices[N_VOLUMES + i] = price;
+        self.flows[N_VOLUMES + i] = close_place(bar.high, bar.low, bar.close) * bar.volume;
+        self.price_volumes[N_VOLUMES + i] = price * bar.volume;
+        self.dollars[N_VOLUMES + i] = bar.close * bar.volume;
+        self.flows_up[N_FLOWS + i] = flow(price_before, price, price, bar.volume);
+        self.flows_down[N_FLOWS + i] = flow(price, price_before, price, bar.volume);
+    }
 }
+
+/// Bars from one place where the extremes of a year are read to the newest block.
+const N_OLDER: usize = 5 * N_BLOCK;
 
 /// The row of one lane.
 #[inline(always)]

@@ -1,6 +1,8 @@
+use pulp::{Arch, Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
 use crate::engine::{Hot, Step, columns, step};
+use crate::extremes::Blocks;
 use crate::input::{Input, Past};
 use crate::state::{State, Unit};
 use crate::tapes::{Entry, Offset, Tapes};
@@ -16,6 +18,7 @@ pub struct Slot {
     /// As it was before the newest bar. The tapes need no copy: what the newest bar added stands behind the older window.
     pub(crate) before: Head,
     pub(crate) tapes: Tapes,
+    pub(crate) blocks: Blocks,
 }
 
 /// The part of a slot that every bar changes.
@@ -40,7 +43,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        self.calc(bar).values
+        Arch::new().dispatch(Amend { slot: self, bar })
     }
 
     /// Takes in a final bar.
@@ -48,9 +51,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        let Calc { n_bars, input, step, values } = self.calc(bar);
-        self.store(n_bars, &step.hot, &entry(&input, &step));
-        values
+        Arch::new().dispatch(Close { slot: self, bar })
     }
 
     /// Takes in a final bar as [`close`](Self::close) does, without computing the columns.
@@ -58,8 +59,7 @@ impl Slot {
         if is_impossible(bar) {
             return;
         }
-        let (n_bars, input, step) = self.step(bar);
-        self.store(n_bars, &step.hot, &entry(&input, &step));
+        Arch::new().dispatch(Push { slot: self, bar });
     }
 
     /// Takes in another version of the newest bar in its place.
@@ -89,6 +89,7 @@ impl Slot {
             });
         }
         self.tapes.rescale(price_factor);
+        self.blocks.rescale(price_factor);
     }
 
     /// Bars of the current segment.
@@ -96,23 +97,24 @@ impl Slot {
         self.head.n_bars
     }
 
-    /// The one body behind amend and close, so that they cannot disagree.
+    /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
     #[inline(always)]
-    fn calc(&self, bar: &Bar) -> Calc {
-        let (n_before, hot) = self.start(bar);
-        let past = self.past();
-        let input = Input::new(bar, n_before, past.close());
-        let step = step(&hot, &past, &input, n_before);
-        let row = columns(&hot, &step, &past, &input, n_before + 1);
-        Calc { n_bars: n_before + 1, input, step, values: Values::new(row, n_before + 1) }
+    pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
+        let Calc { n_bars, input, step, values } = self.calc(simd, bar);
+        self.store(simd, n_bars, &step.hot, &entry(&input, &step));
+        values
     }
 
+    /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
-    fn step(&self, bar: &Bar) -> (u32, Input<f64>, Step<f64>) {
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> Calc {
         let (n_before, hot) = self.start(bar);
-        let past = self.past();
+        let past = self.past(simd);
         let input = Input::new(bar, n_before, past.close());
-        (n_before + 1, input, step(&hot, &past, &input, n_before))
+        let step = step(&hot, &past, &input, n_before);
+        let older = self.blocks.older(n_before, &past);
+        let columns = columns(&hot, &step, &past, &input, n_before + 1, older);
+        Calc { n_bars: n_before + 1, input, step, values: Values::new(columns.row, n_before + 1) }
     }
 
     /// What the bar builds on.
@@ -126,16 +128,64 @@ impl Slot {
     }
 
     #[inline(always)]
-    pub(crate) fn past(&self) -> Past<'_, f64> {
-        self.tapes.past(self.head.offset)
+    pub(crate) fn past<S>(&self, simd: S) -> Past<'_, S, f64> {
+        self.tapes.past(simd, self.head.offset)
     }
 
     #[inline(always)]
-    pub(crate) fn store(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
+    fn store<S: Simd>(&mut self, simd: S, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
         let offset = self.tapes.put(self.head.offset, entry);
         self.head = Head { n_bars, offset, hot: *hot };
+        self.blocks.close(n_bars, &self.tapes.past(simd, offset));
+    }
+}
+
+struct Amend<'a> {
+    slot: &'a Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Amend<'_> {
+    type Output = Values;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Values {
+        self.slot.calc(simd, self.bar).values
+    }
+}
+
+struct Close<'a> {
+    slot: &'a mut Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Close<'_> {
+    type Output = Values;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Values {
+        self.slot.close_with(simd, self.bar)
+    }
+}
+
+struct Push<'a> {
+    slot: &'a mut Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Push<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slot, bar } = self;
+        let (n_before, hot) = slot.start(bar);
+        let past = slot.past(simd);
+        let input = Input::new(bar, n_before, past.close());
+        let step = step(&hot, &past, &input, n_before);
+        slot.store(simd, n_before + 1, &step.hot, &entry(&input, &step));
     }
 }
 
@@ -153,7 +203,7 @@ struct Calc {
     values: Values,
 }
 
-fn is_impossible(bar: &Bar) -> bool {
+pub(crate) fn is_impossible(bar: &Bar) -> bool {
     bar.check().is_err()
 }
 

@@ -2,7 +2,7 @@ use crate::input::{N_CLOSES, N_GAPS, N_LOG_RETURNS, N_RANGES, N_RSIS, N_VOLUMES,
 
 /// Places beyond the window and the number that an undo needs. Only when all are taken does a tape move its numbers back,
 /// so windows are contiguous and yet cost no copy.
-const SLACK: usize = 4;
+const SLACK: usize = 2;
 /// The offset at which all places are taken.
 const OFFSET_MAX: usize = SLACK + 1;
 
@@ -67,9 +67,10 @@ impl Default for Tapes {
 
 impl Tapes {
     #[inline(always)]
-    pub(crate) fn past(&self, offset: Offset) -> Past<'_, f64> {
+    pub(crate) fn past<S>(&self, simd: S, offset: Offset) -> Past<'_, S, f64> {
         let offset = offset.index();
         Past {
+            simd,
             closes: window(&self.closes, offset),
             highs: window(&self.highs, offset),
             lows: window(&self.lows, offset),
@@ -77,6 +78,7 @@ impl Tapes {
             gaps: window(&self.gaps, offset),
             log_returns: window(&self.log_returns, offset),
             rsis: window(&self.rsis, offset),
+            terms: None,
         }
     }
 
@@ -150,7 +152,7 @@ mod tests {
         Entry { close: number, high: number, low: number, volume: number, gap: number, log_return: number, rsi: number }
     }
 
-    fn check_end(past: &Past<f64>, newest: f64) {
+    fn check_end(past: &Past<(), f64>, newest: f64) {
         for window in [past.closes.as_slice(), past.highs, past.lows, past.volumes, past.gaps, past.rsis] {
             for (age, number) in (0..).zip(window.iter().rev()) {
                 assert_eq!(number.to_bits(), (newest - f64::from(age)).max(0.0).to_bits());
@@ -164,12 +166,12 @@ mod tests {
         let mut offset = Offset::default();
         for n in 1..600 {
             let before = tapes.make_room(offset);
-            check_end(&tapes.past(before), f64::from(n - 1));
+            check_end(&tapes.past((), before), f64::from(n - 1));
             offset = tapes.put(before, &entry(-1.0));
-            assert_eq!(tapes.past(offset).close().to_bits(), (-1.0_f64).to_bits());
-            check_end(&tapes.past(before), f64::from(n - 1));
+            assert_eq!(tapes.past((), offset).close().to_bits(), (-1.0_f64).to_bits());
+            check_end(&tapes.past((), before), f64::from(n - 1));
             offset = tapes.put(before, &entry(f64::from(n)));
-            check_end(&tapes.past(offset), f64::from(n));
+            check_end(&tapes.past((), offset), f64::from(n));
         }
     }
 }
