@@ -1,8 +1,11 @@
 //! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE]`.
 //!
 //! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
-//! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated. No
-//! table is printed before the last rows of both sides were compared.
+//! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
+//! both sides must show the same for one of them. The peer keeps a whole recompute in its buffers, ours hands over row by
+//! row while they are in the cache.
+//!
+//! `cargo run --release -p bench-indicator`: no bench target of `indicator` itself, whose users would else build the peers.
 
 mod market;
 mod peer;
@@ -25,6 +28,8 @@ const N_HISTORY: usize = 300;
 /// Of a recompute.
 const N_SYMBOLS: usize = 64;
 const N_BARS: usize = 451;
+/// Of the bars that slots take in.
+const N_DAYS: usize = 4;
 const ROUNDS_MIN: usize = 15;
 
 /// One way to compute, over a bar of a symbol.
@@ -100,9 +105,9 @@ fn recomputes(bench: &mut Bench) -> anyhow::Result<()> {
     bench.measure(
         ("full recompute, all rows", 8.0, n),
         &mut || {
-            recompute_rows(&slices, &mut |_, _, values| {
-                black_box(values);
-            })
+            recompute_rows(&slices, &mut |_, _, row| {
+                black_box(row);
+            });
         },
         &mut batch,
     )?;
@@ -122,85 +127,75 @@ fn closes(bench: &mut Bench) -> anyhow::Result<()> {
     for symbol in 0..N_SLOTS {
         let history = market.history(symbol);
         let mut slot = Slot::default();
-        history.iter().for_each(|bar| slot.push(bar));
+        for bar in &history {
+            slot.push(bar);
+        }
         slots.push(slot);
         streams.push(Streams::open(&Series::new(&history))?);
     }
     compare(&market.next(), &mut slots, &mut streams)?;
-    let bars = market.next();
+    // Rounds repeat them: enough that no window becomes flat, few enough that they do not fill the cache.
+    let days: [Vec<Bar>; N_DAYS] = std::array::from_fn(|_| market.next());
     let storage: Vec<usize> = (0..N_SLOTS).collect();
     let random = market::shuffled(N_SLOTS);
     for (order, amend, close) in [
         (&storage, "amend, storage order", "close, storage order"),
         (&random, "amend, random order", "close, random order"),
     ] {
+        let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
         bench.measure(
             (amend, 12.0, N_SLOTS),
             &mut || {
-                order.iter().for_each(|&at| {
+                let bars = ours.next().expect("days repeat");
+                for &at in order {
                     black_box(slots[at].amend(&bars[at]));
-                })
+                }
             },
             &mut || {
-                order.iter().try_for_each(|&at| {
+                let bars = theirs.next().expect("days repeat");
+                for &at in order {
                     black_box(streams[at].peek(&bars[at])?);
-                    Ok(())
-                })
+                }
+                Ok(())
             },
         )?;
         bench.measure(
             (close, 8.0, N_SLOTS),
             &mut || {
-                order.iter().for_each(|&at| {
+                let bars = ours.next().expect("days repeat");
+                for &at in order {
                     black_box(slots[at].close(&bars[at]));
-                })
+                }
             },
             &mut || {
-                order.iter().try_for_each(|&at| {
+                let bars = theirs.next().expect("days repeat");
+                for &at in order {
                     black_box(streams[at].update(&bars[at])?);
-                    Ok(())
-                })
+                }
+                Ok(())
             },
         )?;
     }
+    let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
     bench.measure(
         ("market-wide close", 18.0, N_SLOTS),
-        &mut || {
-            close_all(&mut slots, &bars, &mut |_, values| {
-                black_box(values);
-            })
-        },
-        &mut || {
-            (0..N_SLOTS).try_for_each(|at| {
-                black_box(streams[at].update(&bars[at])?);
-                Ok(())
-            })
-        },
+        &mut || close(&mut slots, ours.next().expect("days repeat")),
+        &mut || update(&mut streams, theirs.next().expect("days repeat")),
     )?;
     let half = N_SLOTS / 2;
     bench.measure(
         ("market-wide close, two threads", 18.0, N_SLOTS),
         &mut || {
+            let bars = ours.next().expect("days repeat");
             let (first, second) = slots.split_at_mut(half);
             std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    close_all(first, &bars[..half], &mut |_, values| {
-                        black_box(values);
-                    })
-                });
-                close_all(second, &bars[half..], &mut |_, values| {
-                    black_box(values);
-                });
+                scope.spawn(|| close(first, &bars[..half]));
+                close(second, &bars[half..]);
             });
         },
         &mut || {
+            let bars = theirs.next().expect("days repeat");
             let (first, second) = streams.split_at_mut(half);
-            let update = |streams: &mut [Streams], bars: &[Bar]| -> anyhow::Result<()> {
-                for (streams, bar) in streams.iter_mut().zip(bars) {
-                    black_box(streams.update(bar)?);
-                }
-                Ok(())
-            };
             std::thread::scope(|scope| {
                 let first = scope.spawn(|| update(first, &bars[..half]));
                 update(second, &bars[half..])?;
@@ -208,6 +203,19 @@ fn closes(bench: &mut Bench) -> anyhow::Result<()> {
             })
         },
     )
+}
+
+fn close(slots: &mut [Slot], bars: &[Bar]) {
+    close_all(slots, bars, &mut |_, values| {
+        black_box(values);
+    });
+}
+
+fn update(streams: &mut [Streams], bars: &[Bar]) -> anyhow::Result<()> {
+    for (streams, bar) in streams.iter_mut().zip(bars) {
+        black_box(streams.update(bar)?);
+    }
+    Ok(())
 }
 
 /// Both sides take in the same bar and must show the same.
