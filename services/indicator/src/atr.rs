@@ -40,36 +40,36 @@ impl<L: Lane> RangeSums<L> {
     {
         let zero = bar.close.zero();
         let now = true_range(bar.high, bar.low, past.close());
-        let mut ranges = Sum::new(past.simd, zero);
+        let mut before = Sum::new(past.simd, zero);
         let range7 = now
-            + ranges.with::<0, 6>(
+            + before.with::<0, 6>(
                 #[inline(always)]
                 |age| past.true_ranges(age),
             );
         let range14 = now
-            + ranges.with::<6, 13>(
+            + before.with::<6, 13>(
                 #[inline(always)]
                 |age| past.true_ranges(age),
             );
         let range28 = now
-            + ranges.with::<13, 27>(
+            + before.with::<13, 27>(
                 #[inline(always)]
                 |age| past.true_ranges(age),
             );
         let now = buying_pressure(bar.low, bar.close, past.close());
-        let mut pressures = Sum::new(past.simd, zero);
+        let mut before = Sum::new(past.simd, zero);
         let pressure7 = now
-            + pressures.with::<0, 6>(
+            + before.with::<0, 6>(
                 #[inline(always)]
                 |age| past.buying(age),
             );
         let pressure14 = now
-            + pressures.with::<6, 13>(
+            + before.with::<6, 13>(
                 #[inline(always)]
                 |age| past.buying(age),
             );
         let pressure28 = now
-            + pressures.with::<13, 27>(
+            + before.with::<13, 27>(
                 #[inline(always)]
                 |age| past.buying(age),
             );

@@ -100,13 +100,8 @@ pub(crate) fn step<S: Simd, L: Figure<S>>(
     Step { hot, gap_size, rsi: hot.rsi.value(), true_range, range14, sar_met, colour }
 }
 
-pub(crate) struct Columns<L> {
-    pub(crate) row: [L; N_COLUMNS],
-    /// Of the newest block of closes.
-    pub(crate) block: Extremes<L>,
-}
-
-/// The columns after a step; any number where a column is still warming up or undefined.
+/// Sets the columns after a step; any number where a column is still warming up or undefined. Returns the extremes of the
+/// newest block of closes.
 #[inline(always)]
 pub(crate) fn columns<S: Simd, L: Figure<S>>(
     before: &Hot<L>,
@@ -115,17 +110,15 @@ pub(crate) fn columns<S: Simd, L: Figure<S>>(
     bar: &Input<L>,
     n_bars: u32,
     older: Extremes<L>,
-) -> Columns<L> {
-    let close = bar.close;
-    let mut row = [close.constant(f64::NAN); N_COLUMNS];
-    row[Column::NBars as usize] = close.constant(f64::from(n_bars));
-    trend_columns(&mut row, step, past, bar);
-    oscillator_columns(&mut row, before, step, past, bar);
-    let extremes = CloseExtremes::new(past, close, older);
-    range_columns(&mut row, step, past, bar, &extremes);
-    volume_columns(&mut row, step, past, bar);
-    return_columns(&mut row, past, bar, step);
-    Columns { row, block: extremes.block }
+    row: &mut [L; N_COLUMNS],
+) -> Extremes<L> {
+    row[Column::NBars as usize] = bar.close.constant(f64::from(n_bars));
+    trend_columns(row, step, past, bar);
+    oscillator_columns(row, before, step, past, bar);
+    range_columns(row, step, past, bar);
+    volume_columns(row, step, past, bar);
+    return_columns(row, past, bar, step);
+    extreme_columns(row, past, bar, older)
 }
 
 #[inline(always)]
@@ -201,13 +194,7 @@ fn oscillator_columns<S: Simd, L: Figure<S>>(
 }
 
 #[inline(always)]
-fn range_columns<S: Simd, L: Figure<S>>(
-    row: &mut [L; N_COLUMNS],
-    step: &Step<L>,
-    past: &Past<S, L>,
-    bar: &Input<L>,
-    extremes: &CloseExtremes<L>,
-) {
+fn range_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<S, L>, bar: &Input<L>) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
     let close = bar.close;
     let atr14 = step.hot.atr14.level;
@@ -232,10 +219,23 @@ fn range_columns<S: Simd, L: Figure<S>>(
     set(Column::IchimokuKijun, base);
     set(Column::IchimokuSpanA, (conversion + base) * 0.5);
     set(Column::IchimokuSpanB, channels.last_52.middle());
+}
+
+/// Returns the extremes of the newest block of closes.
+#[inline(always)]
+fn extreme_columns<S: Simd, L: Figure<S>>(
+    row: &mut [L; N_COLUMNS],
+    past: &Past<S, L>,
+    bar: &Input<L>,
+    older: Extremes<L>,
+) -> Extremes<L> {
+    let mut set = |column: Column, value: L| row[column as usize] = value;
+    let extremes = CloseExtremes::new(past, bar.close, older);
     set(Column::PctFromHigh20, extremes.high20 * 100.0);
     set(Column::PctFromLow20, extremes.low20 * 100.0);
     set(Column::DistHigh252, extremes.high252);
     set(Column::DistLow252, extremes.low252);
+    extremes.block
 }
 
 #[inline(always)]

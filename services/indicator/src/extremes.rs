@@ -32,7 +32,7 @@ impl Blocks {
     /// Takes in the block that the newest of `n_bars` completes, if it does. `past` ends with it.
     #[inline(always)]
     pub(crate) fn close<S: Simd>(&mut self, n_bars: u32, past: &Past<S, f64>) {
-        if n_bars as usize % N_BLOCK == 0 {
+        if (n_bars as usize).is_multiple_of(N_BLOCK) {
             self.put(n_bars as usize / N_BLOCK - 1, extremes::<S, 6>(past, [0, 8, 16, 24, 32, N_BLOCK - 8]));
         }
     }

@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Sub};
 use pulp::Simd;
 
 use crate::lane::Lane;
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, higher, lower};
 
 /// Independent accumulators that the processor works on at once.
 pub(crate) const N_ACCUMULATORS: usize = 8;
@@ -231,63 +231,47 @@ impl<S: Simd> Lane for Run<S> {
 
     #[inline(always)]
     fn abs(self) -> Self {
-        self.map(
-            #[inline(always)]
-            |simd, register| simd.abs_f64s(register),
-        )
+        self.map(S::abs_f64s)
     }
 
     #[inline(always)]
     fn sqrt(self) -> Self {
-        self.map(
-            #[inline(always)]
-            |simd, register| simd.sqrt_f64s(register),
-        )
+        self.map(S::sqrt_f64s)
+    }
+
+    #[inline(always)]
+    fn higher(self, other: Self) -> Self {
+        self.zip(other, higher)
+    }
+
+    #[inline(always)]
+    fn lower(self, other: Self) -> Self {
+        self.zip(other, lower)
     }
 
     #[inline(always)]
     fn is_above(self, other: Self) -> RunMask<S> {
-        self.compare(
-            other,
-            #[inline(always)]
-            |simd, one, other| simd.greater_than_f64s(one, other),
-        )
+        self.compare(other, S::greater_than_f64s)
     }
 
     #[inline(always)]
     fn is_at_least(self, other: Self) -> RunMask<S> {
-        self.compare(
-            other,
-            #[inline(always)]
-            |simd, one, other| simd.greater_than_or_equal_f64s(one, other),
-        )
+        self.compare(other, S::greater_than_or_equal_f64s)
     }
 
     #[inline(always)]
     fn is_equal(self, other: Self) -> RunMask<S> {
-        self.compare(
-            other,
-            #[inline(always)]
-            |simd, one, other| simd.equal_f64s(one, other),
-        )
+        self.compare(other, S::equal_f64s)
     }
 
     #[inline(always)]
     fn both(one: RunMask<S>, other: RunMask<S>) -> RunMask<S> {
-        one.zip(
-            other,
-            #[inline(always)]
-            |simd, one, other| simd.and_m64s(one, other),
-        )
+        one.zip(other, S::and_m64s)
     }
 
     #[inline(always)]
     fn either(one: RunMask<S>, other: RunMask<S>) -> RunMask<S> {
-        one.zip(
-            other,
-            #[inline(always)]
-            |simd, one, other| simd.or_m64s(one, other),
-        )
+        one.zip(other, S::or_m64s)
     }
 
     #[inline(always)]

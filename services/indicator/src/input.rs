@@ -4,6 +4,7 @@ use schemas::Bar;
 use crate::atr::{buying_pressure, true_range};
 use crate::figure::Figure;
 use crate::lane::Lane;
+use crate::logarithm::ln;
 use crate::volume::{close_place, flow};
 
 pub(crate) const N_CLOSES: usize = 252;
@@ -30,7 +31,7 @@ impl Input<f64> {
     #[inline(always)]
     pub(crate) fn new(bar: &Bar, n_before: u32, previous_close: f64) -> Self {
         let Bar { open, high, low, close, volume, .. } = *bar;
-        let log_return = if n_before == 0 { 0.0 } else { (close / previous_close).ln() };
+        let log_return = if n_before == 0 { 0.0 } else { ln(close / previous_close) };
         Self { open, high, low, close, volume, log_return }
     }
 }

@@ -18,13 +18,14 @@ pub fn close_all(slots: &mut [Slot], bars: &[Bar], sink: &mut impl FnMut(usize, 
     Arch::new().dispatch(CloseAll { slots, bars, sink });
 }
 
-struct CloseAll<'a, F> {
+struct CloseAll<'a> {
     slots: &'a mut [Slot],
     bars: &'a [Bar],
-    sink: &'a mut F,
+    /// Without a type of its own, because each would be another copy of all of this.
+    sink: &'a mut dyn FnMut(usize, Values),
 }
 
-impl<F: FnMut(usize, Values)> WithSimd for CloseAll<'_, F> {
+impl WithSimd for CloseAll<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use schemas::{Bar, BarFlags};
 use crate::engine::{Hot, Step, columns, step};
 use crate::extremes::Blocks;
 use crate::input::{Input, Past};
+use crate::plan::N_COLUMNS;
 use crate::state::{State, Unit};
 use crate::tapes::{Entry, Offset, Tapes};
 use crate::values::Values;
@@ -100,21 +101,31 @@ impl Slot {
     /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
     #[inline(always)]
     pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
-        let Calc { n_bars, input, step, values } = self.calc(simd, bar);
-        self.store(simd, n_bars, &step.hot, &entry(&input, &step));
+        let (stepped, values) = self.calc(simd, bar);
+        self.take_in(simd, &stepped);
         values
     }
 
     /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
-    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> Calc {
-        let (n_before, hot) = self.start(bar);
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Values) {
+        let stepped = self.step(simd, bar);
+        let Stepped { n_before, ref before, ref input, ref step } = stepped;
+        let past = self.past(simd);
+        let older = self.blocks.older(n_before, &past);
+        let mut row = [0.0; N_COLUMNS];
+        columns(before, step, &past, input, n_before + 1, older, &mut row);
+        let values = Values::new(row, n_before + 1);
+        (stepped, values)
+    }
+
+    #[inline(always)]
+    pub(crate) fn step<S: Simd>(&self, simd: S, bar: &Bar) -> Stepped {
+        let (n_before, before) = self.start(bar);
         let past = self.past(simd);
         let input = Input::new(bar, n_before, past.close());
-        let step = step(&hot, &past, &input, n_before);
-        let older = self.blocks.older(n_before, &past);
-        let columns = columns(&hot, &step, &past, &input, n_before + 1, older);
-        Calc { n_bars: n_before + 1, input, step, values: Values::new(columns.row, n_before + 1) }
+        let step = step(&before, &past, &input, n_before);
+        Stepped { n_before, before, input, step }
     }
 
     /// What the bar builds on.
@@ -133,11 +144,12 @@ impl Slot {
     }
 
     #[inline(always)]
-    fn store<S: Simd>(&mut self, simd: S, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
+    pub(crate) fn take_in<S: Simd>(&mut self, simd: S, stepped: &Stepped) {
+        let n_bars = stepped.n_before + 1;
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
-        let offset = self.tapes.put(self.head.offset, entry);
-        self.head = Head { n_bars, offset, hot: *hot };
+        let offset = self.tapes.put(self.head.offset, &entry(&stepped.input, &stepped.step));
+        self.head = Head { n_bars, offset, hot: stepped.step.hot };
         self.blocks.close(n_bars, &self.tapes.past(simd, offset));
     }
 }
@@ -152,7 +164,7 @@ impl WithSimd for Amend<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Values {
-        self.slot.calc(simd, self.bar).values
+        self.slot.calc(simd, self.bar).1
     }
 }
 
@@ -180,12 +192,8 @@ impl WithSimd for Push<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { slot, bar } = self;
-        let (n_before, hot) = slot.start(bar);
-        let past = slot.past(simd);
-        let input = Input::new(bar, n_before, past.close());
-        let step = step(&hot, &past, &input, n_before);
-        slot.store(simd, n_before + 1, &step.hot, &entry(&input, &step));
+        let stepped = self.slot.step(simd, self.bar);
+        self.slot.take_in(simd, &stepped);
     }
 }
 
@@ -196,15 +204,30 @@ fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
     Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi }
 }
 
-struct Calc {
-    n_bars: u32,
-    input: Input<f64>,
-    step: Step<f64>,
-    values: Values,
+/// A bar and what it makes of the state before it, not yet stored.
+pub(crate) struct Stepped {
+    /// Bars of the segment before it.
+    pub(crate) n_before: u32,
+    pub(crate) before: Hot<f64>,
+    pub(crate) input: Input<f64>,
+    pub(crate) step: Step<f64>,
 }
 
+/// What [`Bar::check`] says, without a branch for the bars that usually come.
+#[inline(always)]
+#[expect(clippy::needless_bitwise_bool, clippy::manual_range_contains, reason = "no branches, and one form for all")]
 pub(crate) fn is_impossible(bar: &Bar) -> bool {
-    bar.check().is_err()
+    let Bar { open, high, low, close, volume, flags, .. } = *bar;
+    let is_possible = (low > 0.0)
+        & (low <= open)
+        & (low <= close)
+        & (open <= high)
+        & (close <= high)
+        & (high <= f64::MAX)
+        & (volume >= 0.0)
+        & (volume <= f64::MAX)
+        & !flags.contains(BarFlags::CLOSE_ONLY);
+    !is_possible && bar.check().is_err()
 }
 
 #[cfg(test)]

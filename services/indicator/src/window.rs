@@ -26,6 +26,20 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
         term: impl Fn(usize) -> L::Run,
         join: impl Fn(L::Run, L::Run) -> L::Run,
     ) {
+        if L::N_RUN == 1 {
+            // Whole rounds of accumulators, so that the compiler knows each of them at every step.
+            for round in 0..(TO - FROM) / N_ACCUMULATORS {
+                for i in FROM..FROM + N_ACCUMULATORS {
+                    let accumulator = &mut self.accumulators[i % N_ACCUMULATORS];
+                    *accumulator = join(*accumulator, term(i + round * N_ACCUMULATORS));
+                }
+            }
+            for i in TO - (TO - FROM) % N_ACCUMULATORS..TO {
+                let accumulator = &mut self.accumulators[i % N_ACCUMULATORS];
+                *accumulator = join(*accumulator, term(i));
+            }
+            return;
+        }
         for i in FROM / L::N_RUN..TO.div_ceil(L::N_RUN) {
             let age = i * L::N_RUN;
             let accumulator = &mut self.accumulators[i % (N_ACCUMULATORS / L::N_RUN)];
