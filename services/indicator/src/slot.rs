@@ -109,6 +109,7 @@ impl Slot {
     /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
     fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Values) {
+        self.tapes.load();
         let stepped = self.step(simd, bar);
         let Stepped { n_before, ref before, ref input, ref step } = stepped;
         let past = self.past(simd);
