@@ -1,6 +1,8 @@
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{last, numbers, sum};
+use crate::window::Sum;
+use pulp::Simd;
 
 /// What a bar moved at most, counted from the close before it.
 ///
@@ -17,32 +19,60 @@ pub(crate) fn true_range<L: Lane>(high: L, low: L, previous_close: L) -> L {
     high.higher(previous_close) - low.lower(previous_close)
 }
 
+/// What the close is above the lowest point of its bar, counted from the close before.
+#[inline(always)]
+pub(crate) fn buying_pressure<L: Lane>(low: L, close: L, previous_close: L) -> L {
+    close - low.lower(previous_close)
+}
+
 /// Sums of the last 7, 14 and 28 bars.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RangeSums<L> {
-    /// What the close is above the lowest point of its bar, counted from the close before.
     pub(crate) buying_pressure: [L; 3],
     pub(crate) true_range: [L; 3],
 }
 
 impl<L: Lane> RangeSums<L> {
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    where
+        L: Figure<S>,
+    {
         let zero = bar.close.zero();
-        let previous: &[L; 28] = last(past.closes);
-        let closes: &[L; 27] = last(past.closes);
-        let highs: &[L; 27] = last(past.highs);
-        let lows: &[L; 27] = last(past.lows);
-        let true_ranges = numbers::<L, 27>(zero, |i| true_range(highs[i], lows[i], previous[i]));
-        let buying = numbers::<L, 27>(zero, |i| closes[i] - lows[i].lower(previous[i]));
         let now = true_range(bar.high, bar.low, past.close());
-        let range7 = now + sum::<L, 6>(zero, |i| true_ranges[21 + i]);
-        let range14 = range7 + sum::<L, 7>(zero, |i| true_ranges[14 + i]);
-        let range28 = range14 + sum::<L, 14>(zero, |i| true_ranges[i]);
-        let now = bar.close - bar.low.lower(past.close());
-        let pressure7 = now + sum::<L, 6>(zero, |i| buying[21 + i]);
-        let pressure14 = pressure7 + sum::<L, 7>(zero, |i| buying[14 + i]);
-        let pressure28 = pressure14 + sum::<L, 14>(zero, |i| buying[i]);
+        let mut before = Sum::new(past.simd, zero);
+        let range7 = now
+            + before.with::<0, 6>(
+                #[inline(always)]
+                |age| past.true_ranges(age),
+            );
+        let range14 = now
+            + before.with::<6, 13>(
+                #[inline(always)]
+                |age| past.true_ranges(age),
+            );
+        let range28 = now
+            + before.with::<13, 27>(
+                #[inline(always)]
+                |age| past.true_ranges(age),
+            );
+        let now = buying_pressure(bar.low, bar.close, past.close());
+        let mut before = Sum::new(past.simd, zero);
+        let pressure7 = now
+            + before.with::<0, 6>(
+                #[inline(always)]
+                |age| past.buying(age),
+            );
+        let pressure14 = now
+            + before.with::<6, 13>(
+                #[inline(always)]
+                |age| past.buying(age),
+            );
+        let pressure28 = now
+            + before.with::<13, 27>(
+                #[inline(always)]
+                |age| past.buying(age),
+            );
         Self { buying_pressure: [pressure7, pressure14, pressure28], true_range: [range7, range14, range28] }
     }
 

@@ -1,9 +1,12 @@
 //! Averages, deviations and slopes of windows of closes. Everything is counted from the newest close, so that equal
 //! closes give exact averages and no deviation; TA-Lib's running sums leave noise there.
 
+use pulp::Simd;
+
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{aged, last, numbers, sum};
+use crate::window::{Sum, sum};
 
 /// Simple moving averages.
 ///
@@ -33,43 +36,69 @@ pub(crate) struct Averages<L> {
 }
 
 impl<L: Lane> Averages<L> {
+    /// `sum200` is that of the closes, the one at hand included.
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, close: L) -> Self {
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, close: L, sum200: L) -> Self
+    where
+        L: Figure<S>,
+    {
         let zero = close.zero();
-        let closes = past.closes;
-        let sum10 = deviations::<L, 9, 0>(closes, close);
-        let sum12 = sum10 + deviations::<L, 2, 9>(closes, close);
-        let sum20 = sum12 + deviations::<L, 8, 11>(closes, close);
-        let sum26 = sum20 + deviations::<L, 6, 19>(closes, close);
-        let sum50 = sum26 + deviations::<L, 24, 25>(closes, close);
-        let sum200 = sum50 + deviations::<L, 150, 49>(closes, close);
-        let newer: &[L; 19] = last(closes);
-        let older: &[L; 30] = aged::<_, _, 19, _>(closes);
-        let square = |number: L| (number - close) * (number - close);
-        let squares20 = sum::<L, 19>(zero, |i| square(newer[i]));
-        let squares50 = squares20 + sum::<L, 30>(zero, |i| square(older[i]));
-        let mean20 = sum20 / 20.0;
-        let mean50 = sum50 / 50.0;
-        let variance20 = (squares20 / 20.0 - mean20 * mean20).higher(zero);
-        let variance50 = ((squares50 - sum50 * mean50) / 49.0).higher(zero);
+        let mut sum = Sum::new(past.simd, zero);
+        let sum10 = sum.with::<0, 9>(
+            #[inline(always)]
+            |age| above(past, close, age),
+        );
+        let sum12 = sum.with::<9, 11>(
+            #[inline(always)]
+            |age| above(past, close, age),
+        );
+        let sum20 = sum.with::<11, 19>(
+            #[inline(always)]
+            |age| above(past, close, age),
+        );
+        let sum26 = sum.with::<19, 25>(
+            #[inline(always)]
+            |age| above(past, close, age),
+        );
+        let sum50 = sum.with::<25, 49>(
+            #[inline(always)]
+            |age| above(past, close, age),
+        );
+        let mut squares = Sum::new(past.simd, zero);
+        let squares20 = squares.with::<0, 19>(
+            #[inline(always)]
+            |age| square(above(past, close, age)),
+        );
+        let squares50 = squares.with::<19, 49>(
+            #[inline(always)]
+            |age| square(above(past, close, age)),
+        );
+        let mean20 = sum20 * (1.0 / 20.0);
+        let mean50 = sum50 * (1.0 / 50.0);
+        let variance20 = (squares20 * (1.0 / 20.0) - mean20 * mean20).higher(zero);
+        let variance50 = ((squares50 - sum50 * mean50) * (1.0 / 49.0)).higher(zero);
         Self {
-            of_10: close + sum10 / 10.0,
-            of_12: close + sum12 / 12.0,
+            of_10: close + sum10 * (1.0 / 10.0),
+            of_12: close + sum12 * (1.0 / 12.0),
             of_20: close + mean20,
-            of_26: close + sum26 / 26.0,
+            of_26: close + sum26 * (1.0 / 26.0),
             of_50: close + mean50,
-            of_200: close + sum200 / 200.0,
+            of_200: sum200 * (1.0 / 200.0),
             deviation20: variance20.sqrt(),
             trend_strength50: (zero - mean50) / variance50.sqrt(),
         }
     }
 }
 
-/// The sum of how far `N` numbers, which `AGE` newer ones follow, are above a number.
+/// What closes are above the one at hand.
 #[inline(always)]
-fn deviations<L: Lane, const N: usize, const AGE: usize>(window: &[L; 252], from: L) -> L {
-    let numbers: &[L; N] = aged::<_, _, AGE, _>(window);
-    sum::<L, N>(from.zero(), |i| numbers[i] - from)
+fn above<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L, age: usize) -> L::Run {
+    past.close_run(age) - close.spread(past.simd)
+}
+
+#[inline(always)]
+fn square<L: Lane>(number: L) -> L {
+    number * number
 }
 
 /// Slope of the straight line through the last 20 closes.
@@ -83,9 +112,13 @@ fn deviations<L: Lane, const N: usize, const AGE: usize>(window: &[L; 252], from
 /// # Source
 /// TA-Lib `LINEARREG_SLOPE`: least squares.
 #[inline(always)]
-pub(crate) fn slope20<L: Lane>(past: &Past<L>, close: L) -> L {
-    let closes: &[L; 19] = last(past.closes);
-    sum::<L, 19>(close.zero(), |i| (closes[i] - close) * (i as f64 - MIDDLE)) / SQUARES
+pub(crate) fn slope20<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L) -> L {
+    sum::<S, L, 19>(
+        past.simd,
+        close.zero(),
+        #[inline(always)]
+        |age| above(past, close, age) * close.ramp(past.simd, 18.0 - age as f64 - MIDDLE),
+    ) * (1.0 / SQUARES)
 }
 
 /// The middle of the places 0 to 19, and the sum of their squared distances from it.
@@ -103,10 +136,10 @@ const SQUARES: f64 = 665.0;
 /// # Source
 /// Specification §4, `ma_slope_20`.
 #[inline(always)]
-pub(crate) fn average_slope<L: Lane>(past: &Past<L>, close: L, average: L) -> L {
+pub(crate) fn average_slope<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L, average: L) -> L {
     const ABSOLUTE: f64 = 1e-8;
     const RELATIVE: f64 = 1e-5;
-    let closes: &[L; 38] = last(past.closes);
+    let closes: &[L; 38] = past.closes.last_chunk().expect("it is longer");
     let zero = close.zero();
     // Backwards from the newest average: what each is above it.
     let mut above = zero;
@@ -115,14 +148,14 @@ pub(crate) fn average_slope<L: Lane>(past: &Past<L>, close: L, average: L) -> L 
     let mut bounds = [zero; 2];
     for i in (0..19).rev() {
         let newer = if i == 18 { close } else { closes[i + 20] };
-        above = above - (newer - closes[i]) / 20.0;
+        above = above - (newer - closes[i]) * (1.0 / 20.0);
         slope = slope + above * (i as f64 - MIDDLE);
         bounds = [bounds[0].lower(above), bounds[1].higher(above)];
         oldest = above;
     }
     let spread = (bounds[1] - oldest).higher(oldest - bounds[0]);
     let is_flat = spread.is_at_most((average + oldest).abs() * RELATIVE + ABSOLUTE);
-    L::select(is_flat, zero, slope / SQUARES / average)
+    L::select(is_flat, zero, slope * (1.0 / SQUARES) / average)
 }
 
 /// Commodity channel index over 20 bars.
@@ -136,17 +169,26 @@ pub(crate) fn average_slope<L: Lane>(past: &Past<L>, close: L, average: L) -> L 
 /// # Source
 /// TA-Lib `CCI`. The sum of three prices stands for their mean; the factor cancels out.
 #[inline(always)]
-pub(crate) fn commodity_channel<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
+pub(crate) fn commodity_channel<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>) -> L {
     /// A deviation of less, relative to the price, is rounding.
     const NOISE: f64 = 1e-14;
-    let closes: &[L; 19] = last(past.closes);
-    let highs: &[L; 19] = last(past.highs);
-    let lows: &[L; 19] = last(past.lows);
+    let simd = past.simd;
     let now = bar.high + bar.low + bar.close;
     let zero = now.zero();
-    let above = numbers::<L, 19>(zero, |i| (highs[i] + lows[i] + closes[i]) - now);
-    let mean = sum::<L, 19>(zero, |i| above[i]) / 20.0;
-    let deviation = (mean.abs() + sum::<L, 19>(zero, |i| (above[i] - mean).abs())) / 20.0;
+    let sum19 = sum::<S, L, 19>(
+        simd,
+        zero,
+        #[inline(always)]
+        |age| past.prices(age) - now.spread(simd),
+    );
+    let mean = sum19 * (1.0 / 20.0);
+    let far19 = sum::<S, L, 19>(
+        simd,
+        zero,
+        #[inline(always)]
+        |age| (past.prices(age) - now.spread(simd) - mean.spread(simd)).abs(),
+    );
+    let deviation = (mean.abs() + far19) * (1.0 / 20.0);
     let noise = now * NOISE;
     let is_flat = L::either(mean.abs().is_at_most(noise), deviation.is_at_most(noise));
     L::select(is_flat, zero, (zero - mean) / (deviation * 0.015))

@@ -1,8 +1,12 @@
 //! Channels around the price: highest and lowest points of windows, and how far a price is from them.
 
-use crate::input::{Input, N_CLOSES, Past};
+use pulp::Simd;
+
+use crate::extremes::{Extremes, N_BLOCK, join};
+use crate::figure::Figure;
+use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{aged, highest, last, lowest};
+use crate::window::{Highest, Lowest};
 
 /// Extremes of the highs and lows of the last 9, 20, 26 and 52 bars.
 #[derive(Debug, Clone, Copy)]
@@ -32,24 +36,57 @@ impl<L: Lane> Channel<L> {
     pub(crate) fn middle(self) -> L {
         (self.high + self.low) * 0.5
     }
-
-    /// Widened by `N` bars that `AGE` newer ones follow.
-    #[inline(always)]
-    fn with<const N: usize, const AGE: usize>(self, past: &Past<L>) -> Self {
-        let highs: &[L; N] = aged::<_, _, AGE, _>(past.highs);
-        let lows: &[L; N] = aged::<_, _, AGE, _>(past.lows);
-        Self { high: highest::<L, N>(self.high, |i| highs[i]), low: lowest::<L, N>(self.low, |i| lows[i]) }
-    }
 }
 
 impl<L: Lane> Channels<L> {
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
-        let last_9 = Channel { high: bar.high, low: bar.low }.with::<8, 0>(past);
-        let last_20 = last_9.with::<11, 8>(past);
-        let last_26 = last_20.with::<6, 19>(past);
-        let last_52 = last_26.with::<26, 25>(past);
-        Self { last_9, last_20, last_26, last_52 }
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        let (mut high, mut low) = (Highest::new(past.simd, bar.high), Lowest::new(past.simd, bar.low));
+        Self {
+            last_9: Channel {
+                high: high.with::<0, 8>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<0, 8>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+            last_20: Channel {
+                high: high.with::<8, 19>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<8, 19>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+            last_26: Channel {
+                high: high.with::<19, 25>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<19, 25>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+            last_52: Channel {
+                high: high.with::<25, 51>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<25, 51>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+        }
     }
 }
 
@@ -64,9 +101,21 @@ impl<L: Lane> Channels<L> {
 /// # Source
 /// TA-Lib `AROON`, `AROONOSC`, period 25.
 #[inline(always)]
-pub(crate) fn aroon<L: Lane>(past: &Past<L>, bar: &Input<L>, channel: Channel<L>) -> [L; 3] {
-    let up = place(last(past.highs), channel.high, bar.high);
-    let down = place(last(past.lows), channel.low, bar.low);
+pub(crate) fn aroon<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>, channel: Channel<L>) -> [L; 3] {
+    let up = place(
+        past.simd,
+        #[inline(always)]
+        |age| past.high_run(age),
+        channel.high,
+        bar.high,
+    );
+    let down = place(
+        past.simd,
+        #[inline(always)]
+        |age| past.low_run(age),
+        channel.low,
+        bar.low,
+    );
     let percent = 100.0 / N_AROON as f64;
     [up * percent, down * percent, (up - down) * percent]
 }
@@ -75,11 +124,17 @@ const N_AROON: usize = 25;
 
 /// Where the newest number that equals the extreme stands in the window that ends with `now`.
 #[inline(always)]
-fn place<L: Lane>(numbers: &[L; N_AROON], extreme: L, now: L) -> L {
+fn place<S: Simd, L: Figure<S>>(simd: S, numbers: impl Fn(usize) -> L::Run, extreme: L, now: L) -> L {
     let zero = now.zero();
+    let (extremes, zeros) = (extreme.spread(simd), zero.spread(simd));
     // The places of the numbers that are not the extreme do not count.
-    let before =
-        highest::<L, N_AROON>(zero, |i| L::select(numbers[i].is_equal(extreme), zero.constant(i as f64), zero));
+    let before = Highest::new(simd, zero).with::<0, N_AROON>(
+        #[inline(always)]
+        |age| {
+            let places = now.ramp(simd, (N_AROON - 1) as f64 - age as f64);
+            L::Run::select(numbers(age).is_equal(extremes), places, zeros)
+        },
+    );
     L::select(now.is_equal(extreme), zero.constant(N_AROON as f64), before)
 }
 
@@ -100,19 +155,47 @@ pub(crate) struct CloseExtremes<L> {
     pub(crate) low20: L,
     pub(crate) high252: L,
     pub(crate) low252: L,
+    /// Of the newest block of closes.
+    pub(crate) block: Extremes<L>,
 }
 
 impl<L: Lane> CloseExtremes<L> {
+    /// `older` are those of the year but for the newest block.
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, close: L) -> Self {
-        const N_OLDER: usize = N_CLOSES - 1 - 19;
-        let newer: &[L; 19] = last(past.closes);
-        let older: &[L; N_OLDER] = aged::<_, _, 19, _>(past.closes);
-        let high20 = highest::<L, 19>(close, |i| newer[i]);
-        let low20 = lowest::<L, 19>(close, |i| newer[i]);
-        let high252 = highest::<L, N_OLDER>(high20, |i| older[i]);
-        let low252 = lowest::<L, N_OLDER>(low20, |i| older[i]);
-        let from = |extreme: L| close / extreme - 1.0;
-        Self { high20: from(high20), low20: from(low20), high252: from(high252), low252: from(low252) }
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, close: L, older: Extremes<L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        const LAST: usize = N_BLOCK - 1;
+        let mut high = Highest::new(past.simd, close);
+        let mut low = Lowest::new(past.simd, close);
+        let (high20, low20) = (
+            high.with::<0, 19>(
+                #[inline(always)]
+                |age| past.close_run(age),
+            ),
+            low.with::<0, 19>(
+                #[inline(always)]
+                |age| past.close_run(age),
+            ),
+        );
+        let block = [
+            high.with::<19, LAST>(
+                #[inline(always)]
+                |age| past.close_run(age),
+            ),
+            low.with::<19, LAST>(
+                #[inline(always)]
+                |age| past.close_run(age),
+            ),
+        ];
+        let [high252, low252] = join(block, older);
+        Self {
+            high20: close / high20 - 1.0,
+            low20: close / low20 - 1.0,
+            high252: close / high252 - 1.0,
+            low252: close / low252 - 1.0,
+            block,
+        }
     }
 }

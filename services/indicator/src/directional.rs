@@ -29,7 +29,7 @@ impl<L: Lane> Directional<L> {
     /// Takes in a bar after `n_before` others; the first one only as what the second compares with.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>, true_range: L) -> Self {
+    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, true_range: L) -> Self {
         if n_before == 0 {
             return self;
         }

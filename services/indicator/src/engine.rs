@@ -1,13 +1,17 @@
 //! The one body behind every way to compute: a bar and the state before it give the state after it, and the columns.
 
+use pulp::Simd;
+
 use crate::atr::{RangeSums, true_range};
 use crate::average::{Averages, average_slope, commodity_channel, slope20};
 use crate::channel::{Channels, CloseExtremes, aroon};
 use crate::directional::Directional;
 use crate::ema::Ema;
+use crate::exact::ExactSum;
+use crate::extremes::Extremes;
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::kama::Kama;
-use crate::lane::Lane;
 use crate::macd::{Macd, percent_above};
 use crate::plan::{Column, N_COLUMNS};
 use crate::returns::{gap, historical_volatility, mean_gap, realised_volatilities, simple_return};
@@ -40,6 +44,7 @@ state! {
         volume: Volume<L> [Plain],
         supertrend: Supertrend<L> [Plain],
         heikin_ashi: HeikinAshi<L> [Plain],
+        sum200: ExactSum<L> [Plain],
     }
 }
 
@@ -57,7 +62,12 @@ pub(crate) struct Step<L> {
 
 /// Takes in a bar after `n_before` others of its segment.
 #[inline(always)]
-pub(crate) fn step<L: Lane>(before: &Hot<L>, past: &Past<L>, bar: &Input<L>, n_before: u32) -> Step<L> {
+pub(crate) fn step<S: Simd, L: Figure<S>>(
+    before: &Hot<L>,
+    past: &Past<S, L>,
+    bar: &Input<L>,
+    n_before: u32,
+) -> Step<L> {
     let mut hot = *before;
     let close = bar.close;
     hot.ema8 = hot.ema8.next(n_before, close);
@@ -67,6 +77,7 @@ pub(crate) fn step<L: Lane>(before: &Hot<L>, past: &Past<L>, bar: &Input<L>, n_b
     hot.macd = hot.macd.next(n_before, close);
     hot.trix15 = hot.trix15.next(n_before, close);
     hot.trix30 = hot.trix30.next(n_before, close);
+    hot.sum200 = hot.sum200.next(n_before, 200, close, past.close_before(200));
     hot.kama = hot.kama.next(n_before, past, bar);
     hot.volume = hot.volume.next(n_before, past, bar);
     let true_range = true_range(bar.high, bar.low, past.close());
@@ -89,32 +100,33 @@ pub(crate) fn step<L: Lane>(before: &Hot<L>, past: &Past<L>, bar: &Input<L>, n_b
     Step { hot, gap_size, rsi: hot.rsi.value(), true_range, range14, sar_met, colour }
 }
 
-/// The columns after a step; any number where a column is still warming up or undefined.
+/// Sets the columns after a step; any number where a column is still warming up or undefined. Returns the extremes of the
+/// newest block of closes.
 #[inline(always)]
-pub(crate) fn columns<L: Lane>(
+pub(crate) fn columns<S: Simd, L: Figure<S>>(
     before: &Hot<L>,
     step: &Step<L>,
-    past: &Past<L>,
+    past: &Past<S, L>,
     bar: &Input<L>,
     n_bars: u32,
-) -> [L; N_COLUMNS] {
-    let close = bar.close;
-    let mut row = [close.constant(f64::NAN); N_COLUMNS];
-    row[Column::NBars as usize] = close.constant(f64::from(n_bars));
-    trend_columns(&mut row, step, past, bar);
-    oscillator_columns(&mut row, before, step, past, bar);
-    range_columns(&mut row, step, past, bar);
-    volume_columns(&mut row, step, past, bar);
-    return_columns(&mut row, past, bar, step);
-    row
+    older: Extremes<L>,
+    row: &mut [L; N_COLUMNS],
+) -> Extremes<L> {
+    row[Column::NBars as usize] = bar.close.constant(f64::from(n_bars));
+    trend_columns(row, step, past, bar);
+    oscillator_columns(row, before, step, past, bar);
+    range_columns(row, step, past, bar);
+    volume_columns(row, step, past, bar);
+    return_columns(row, past, bar, step);
+    extreme_columns(row, past, bar, older)
 }
 
 #[inline(always)]
-fn trend_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<L>, bar: &Input<L>) {
+fn trend_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<S, L>, bar: &Input<L>) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
     let close = bar.close;
     let hot = &step.hot;
-    let average = Averages::new(past, close);
+    let average = Averages::new(past, close, hot.sum200.sum);
     set(Column::Sma10, average.of_10);
     set(Column::Sma20, average.of_20);
     set(Column::Sma50, average.of_50);
@@ -151,11 +163,11 @@ fn trend_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<
 }
 
 #[inline(always)]
-fn oscillator_columns<L: Lane>(
+fn oscillator_columns<S: Simd, L: Figure<S>>(
     row: &mut [L; N_COLUMNS],
     before: &Hot<L>,
     step: &Step<L>,
-    past: &Past<L>,
+    past: &Past<S, L>,
     bar: &Input<L>,
 ) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
@@ -182,7 +194,7 @@ fn oscillator_columns<L: Lane>(
 }
 
 #[inline(always)]
-fn range_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<L>, bar: &Input<L>) {
+fn range_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<S, L>, bar: &Input<L>) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
     let close = bar.close;
     let atr14 = step.hot.atr14.level;
@@ -191,7 +203,7 @@ fn range_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<
     set(Column::AtrPct14, atr14 / close);
     set(Column::Natr14, atr14 / close * 100.0);
     let sums = RangeSums::new(past, bar);
-    set(Column::AtrPctSimple14, sums.true_range[1] / 14.0 / close);
+    set(Column::AtrPctSimple14, sums.true_range[1] * (1.0 / 14.0) / close);
     set(Column::Ultosc71428, sums.ultimate_oscillator());
     let channels = Channels::new(past, bar);
     let [up, down, difference] = aroon(past, bar, channels.last_26);
@@ -207,15 +219,27 @@ fn range_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<
     set(Column::IchimokuKijun, base);
     set(Column::IchimokuSpanA, (conversion + base) * 0.5);
     set(Column::IchimokuSpanB, channels.last_52.middle());
-    let extremes = CloseExtremes::new(past, close);
+}
+
+/// Returns the extremes of the newest block of closes.
+#[inline(always)]
+fn extreme_columns<S: Simd, L: Figure<S>>(
+    row: &mut [L; N_COLUMNS],
+    past: &Past<S, L>,
+    bar: &Input<L>,
+    older: Extremes<L>,
+) -> Extremes<L> {
+    let mut set = |column: Column, value: L| row[column as usize] = value;
+    let extremes = CloseExtremes::new(past, bar.close, older);
     set(Column::PctFromHigh20, extremes.high20 * 100.0);
     set(Column::PctFromLow20, extremes.low20 * 100.0);
     set(Column::DistHigh252, extremes.high252);
     set(Column::DistLow252, extremes.low252);
+    extremes.block
 }
 
 #[inline(always)]
-fn volume_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<L>, bar: &Input<L>) {
+fn volume_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past<S, L>, bar: &Input<L>) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
     let volume = &step.hot.volume;
     set(Column::Obv, volume.on_balance);
@@ -232,7 +256,7 @@ fn volume_columns<L: Lane>(row: &mut [L; N_COLUMNS], step: &Step<L>, past: &Past
 }
 
 #[inline(always)]
-fn return_columns<L: Lane>(row: &mut [L; N_COLUMNS], past: &Past<L>, bar: &Input<L>, step: &Step<L>) {
+fn return_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], past: &Past<S, L>, bar: &Input<L>, step: &Step<L>) {
     let mut set = |column: Column, value: L| row[column as usize] = value;
     for (column, n) in [
         (Column::Ret1d, 1),

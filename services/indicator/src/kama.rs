@@ -1,7 +1,10 @@
+use pulp::Simd;
+
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::state::state;
-use crate::window::{last, sum};
+use crate::window::Sum;
 
 const FASTEST: f64 = 2.0 / 3.0;
 const SLOWEST: f64 = 2.0 / 31.0;
@@ -28,15 +31,25 @@ impl<L: Lane> Kama<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>) -> Self {
-        let before: &[L; 30] = last(past.closes);
-        let step = |i: usize| (before[i + 1] - before[i]).abs();
-        let zero = bar.close.zero();
-        let path10 = (bar.close - past.close()).abs() + sum::<L, 9>(zero, |i| step(20 + i));
-        let path30 = path10 + sum::<L, 20>(zero, step);
+    pub(crate) fn next<S: Simd>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        let now = (bar.close - past.close()).abs();
+        let mut path = Sum::new(past.simd, bar.close.zero());
+        let path10 = now
+            + path.with::<0, 9>(
+                #[inline(always)]
+                |age| past.moves(age),
+            );
+        let path30 = now
+            + path.with::<9, 29>(
+                #[inline(always)]
+                |age| past.moves(age),
+            );
         Self {
-            fast: if n_before < 10 { bar.close } else { level(self.fast, bar.close, before[20], path10) },
-            slow: if n_before < 30 { bar.close } else { level(self.slow, bar.close, before[0], path30) },
+            fast: if n_before < 10 { bar.close } else { level(self.fast, bar.close, past.close_before(10), path10) },
+            slow: if n_before < 30 { bar.close } else { level(self.slow, bar.close, past.close_before(30), path30) },
         }
     }
 }

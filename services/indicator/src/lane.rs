@@ -17,9 +17,6 @@ pub(crate) trait Lane:
 {
     type Mask: Copy;
 
-    /// Whether the operations are those of a dispatch target.
-    const IS_WIDE: bool;
-
     /// The same number for every symbol.
     fn constant(self, number: f64) -> Self;
     fn abs(self) -> Self;
@@ -68,8 +65,6 @@ pub(crate) trait Lane:
 
 impl Lane for f64 {
     type Mask = bool;
-
-    const IS_WIDE: bool = false;
 
     #[inline(always)]
     fn constant(self, number: f64) -> Self {

@@ -21,6 +21,11 @@ impl<S: Simd> Lanes<S> {
     }
 
     #[inline(always)]
+    pub(crate) fn register(self) -> S::f64s {
+        self.numbers
+    }
+
+    #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[f64] {
         pulp::bytemuck::cast_slice(std::slice::from_ref(&self.numbers))
     }
@@ -74,8 +79,6 @@ pub(crate) struct Mask<S: Simd> {
 impl<S: Simd> Lane for Lanes<S> {
     type Mask = Mask<S>;
 
-    const IS_WIDE: bool = true;
-
     #[inline(always)]
     fn constant(self, number: f64) -> Self {
         Self::splat(self.simd, number)
@@ -89,6 +92,16 @@ impl<S: Simd> Lane for Lanes<S> {
     #[inline(always)]
     fn sqrt(self) -> Self {
         Self { numbers: self.simd.sqrt_f64s(self.numbers), ..self }
+    }
+
+    #[inline(always)]
+    fn higher(self, other: Self) -> Self {
+        Self { numbers: higher(self.simd, self.numbers, other.numbers), ..self }
+    }
+
+    #[inline(always)]
+    fn lower(self, other: Self) -> Self {
+        Self { numbers: lower(self.simd, self.numbers, other.numbers), ..self }
     }
 
     #[inline(always)]
@@ -119,5 +132,25 @@ impl<S: Simd> Lane for Lanes<S> {
     #[inline(always)]
     fn select(mask: Mask<S>, yes: Self, no: Self) -> Self {
         Self { numbers: mask.simd.select_f64s(mask.lanes, yes.numbers, no.numbers), ..yes }
+    }
+}
+
+/// As [`Lane::higher`]: what x86 calls a maximum is exactly this selection. Without registers, that of the standard library is
+/// not.
+#[inline(always)]
+pub(crate) fn higher<S: Simd>(simd: S, one: S::f64s, other: S::f64s) -> S::f64s {
+    if S::F64_LANES > 1 && cfg!(target_arch = "x86_64") {
+        simd.max_f64s(one, other)
+    } else {
+        simd.select_f64s(simd.greater_than_f64s(one, other), one, other)
+    }
+}
+
+#[inline(always)]
+pub(crate) fn lower<S: Simd>(simd: S, one: S::f64s, other: S::f64s) -> S::f64s {
+    if S::F64_LANES > 1 && cfg!(target_arch = "x86_64") {
+        simd.min_f64s(one, other)
+    } else {
+        simd.select_f64s(simd.less_than_f64s(one, other), one, other)
     }
 }

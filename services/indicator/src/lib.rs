@@ -14,10 +14,14 @@ mod channel;
 mod directional;
 mod ema;
 mod engine;
+mod exact;
+mod extremes;
+mod figure;
 mod input;
 mod kama;
 mod lane;
 mod lanes;
+mod logarithm;
 mod macd;
 mod market;
 mod plan;
@@ -43,7 +47,7 @@ pub use plan::{need, plan};
 pub use recompute::{recompute, recompute_many, recompute_rows};
 pub use slot::Slot;
 pub use stage::{Dropped, IndicatorStage};
-pub use values::Values;
+pub use values::{Row, Values};
 
 #[cfg(test)]
 mod testing;

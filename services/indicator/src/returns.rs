@@ -1,6 +1,9 @@
+use pulp::Simd;
+
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{aged, last, numbers, sum};
+use crate::window::{Sum, sum};
 
 /// Sessions a year, to annualise.
 const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -16,7 +19,7 @@ const SESSIONS_PER_YEAR: f64 = 252.0;
 /// # Source
 /// Specification §2.1, `ret_*`; the momentum factors of §4 are the same numbers.
 #[inline(always)]
-pub(crate) fn simple_return<L: Lane>(past: &Past<L>, close: L, n: usize) -> L {
+pub(crate) fn simple_return<S, L: Lane>(past: &Past<S, L>, close: L, n: usize) -> L {
     close / past.close_before(n) - 1.0
 }
 
@@ -31,18 +34,52 @@ pub(crate) fn simple_return<L: Lane>(past: &Past<L>, close: L, n: usize) -> L {
 /// # Source
 /// Specification §2.1, `vol_realized_20`: sample deviation × √252.
 #[inline(always)]
-pub(crate) fn realised_volatilities<L: Lane>(past: &Past<L>, close: L) -> [L; 3] {
-    let closes: &[L; 60] = last(past.closes);
+pub(crate) fn realised_volatilities<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L) -> [L; 3] {
     let newest = close / past.close() - 1.0;
-    let zero = close.zero();
-    let above = numbers::<L, 59>(zero, |i| closes[i + 1] / closes[i] - 1.0 - newest);
-    let sum10 = sum::<L, 9>(zero, |i| above[50 + i]);
-    let sum20 = sum10 + sum::<L, 10>(zero, |i| above[40 + i]);
-    let sum60 = sum20 + sum::<L, 40>(zero, |i| above[i]);
-    let squares10 = sum::<L, 9>(zero, |i| above[50 + i] * above[50 + i]);
-    let squares20 = squares10 + sum::<L, 10>(zero, |i| above[40 + i] * above[40 + i]);
-    let squares60 = squares20 + sum::<L, 40>(zero, |i| above[i] * above[i]);
-    [annual(sum10, squares10, 10.0), annual(sum20, squares20, 20.0), annual(sum60, squares60, 60.0)]
+    let mut sum = Sum::new(past.simd, close.zero());
+    let mut squares = Sum::new(past.simd, close.zero());
+    let of_10 = [
+        sum.with::<0, 9>(
+            #[inline(always)]
+            |age| above(past, newest, age),
+        ),
+        squares.with::<0, 9>(
+            #[inline(always)]
+            |age| square(above(past, newest, age)),
+        ),
+    ];
+    let of_20 = [
+        sum.with::<9, 19>(
+            #[inline(always)]
+            |age| above(past, newest, age),
+        ),
+        squares.with::<9, 19>(
+            #[inline(always)]
+            |age| square(above(past, newest, age)),
+        ),
+    ];
+    let of_60 = [
+        sum.with::<19, 59>(
+            #[inline(always)]
+            |age| above(past, newest, age),
+        ),
+        squares.with::<19, 59>(
+            #[inline(always)]
+            |age| square(above(past, newest, age)),
+        ),
+    ];
+    [annual(of_10, 10.0), annual(of_20, 20.0), annual(of_60, 60.0)]
+}
+
+/// What returns are above the newest.
+#[inline(always)]
+fn above<S: Simd, L: Figure<S>>(past: &Past<S, L>, newest: L, age: usize) -> L::Run {
+    past.returns(age) - newest.spread(past.simd)
+}
+
+#[inline(always)]
+fn square<L: Lane>(number: L) -> L {
+    number * number
 }
 
 /// Deviation of the last 20 logarithmic returns, over a year.
@@ -56,17 +93,27 @@ pub(crate) fn realised_volatilities<L: Lane>(past: &Past<L>, close: L) -> [L; 3]
 /// # Source
 /// Specification §2.5, `HV20`: sample deviation × √252.
 #[inline(always)]
-pub(crate) fn historical_volatility<L: Lane>(past: &Past<L>, log_return: L) -> L {
+pub(crate) fn historical_volatility<S: Simd, L: Figure<S>>(past: &Past<S, L>, log_return: L) -> L {
     let zero = log_return.zero();
-    let sum20 = sum::<L, 19>(zero, |i| past.log_returns[i] - log_return);
-    let squares = sum::<L, 19>(zero, |i| (past.log_returns[i] - log_return) * (past.log_returns[i] - log_return));
-    annual(sum20, squares, 20.0)
+    let sum19 = sum::<S, L, 19>(
+        past.simd,
+        zero,
+        #[inline(always)]
+        |age| L::run(past.simd, past.log_returns, age) - log_return.spread(past.simd),
+    );
+    let squares = sum::<S, L, 19>(
+        past.simd,
+        zero,
+        #[inline(always)]
+        |age| square(L::run(past.simd, past.log_returns, age) - log_return.spread(past.simd)),
+    );
+    annual([sum19, squares], 20.0)
 }
 
 /// From the sums of `n` deviations from one of the numbers, which keeps the difference well conditioned.
 #[inline(always)]
-fn annual<L: Lane>(sum: L, squares: L, n: f64) -> L {
-    let variance = ((squares - sum * sum / n) / (n - 1.0)).higher(sum.zero());
+fn annual<L: Lane>([sum, squares]: [L; 2], n: f64) -> L {
+    let variance = ((squares - sum * sum * (1.0 / n)) * (1.0 / (n - 1.0))).higher(sum.zero());
     variance.sqrt() * SESSIONS_PER_YEAR.sqrt()
 }
 
@@ -82,12 +129,17 @@ fn annual<L: Lane>(sum: L, squares: L, n: f64) -> L {
 /// Specification §2.1: `gap_mean_10` is the mean size of ten of them. The factor `gap_stat_10` of §4 is the same number
 /// once there are eleven bars.
 #[inline(always)]
-pub(crate) fn gap<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
+pub(crate) fn gap<S, L: Lane>(past: &Past<S, L>, bar: &Input<L>) -> L {
     (bar.open - past.close()) / past.close()
 }
 
 #[inline(always)]
-pub(crate) fn mean_gap<L: Lane>(past: &Past<L>, size: L) -> L {
-    let before: &[L; 9] = aged::<_, _, 0, _>(past.gaps);
-    (size + sum::<L, 9>(size.zero(), |i| before[i])) / 10.0
+pub(crate) fn mean_gap<S: Simd, L: Figure<S>>(past: &Past<S, L>, size: L) -> L {
+    let before = sum::<S, L, 9>(
+        past.simd,
+        size.zero(),
+        #[inline(always)]
+        |age| L::run(past.simd, past.gaps, age),
+    );
+    (size + before) * (1.0 / 10.0)
 }

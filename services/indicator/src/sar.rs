@@ -32,7 +32,7 @@ impl<L: Lane> Sar<L> {
     /// Takes in a bar after `n_before` others; the stop it met comes second.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>) -> (Self, L) {
+    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>) -> (Self, L) {
         match n_before {
             0 => (self, self.stop),
             // The bar stands for the one before it, as in TA-Lib.
@@ -42,7 +42,7 @@ impl<L: Lane> Sar<L> {
     }
 
     #[inline(always)]
-    fn start(past: &Past<L>, bar: &Input<L>) -> Self {
+    fn start<S>(past: &Past<S, L>, bar: &Input<L>) -> Self {
         let one = bar.close.constant(1.0);
         let down = past.low() - bar.low;
         let up = bar.high - past.high();

@@ -1,7 +1,10 @@
+use pulp::{Arch, Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
 use crate::engine::{Hot, Step, columns, step};
+use crate::extremes::Blocks;
 use crate::input::{Input, Past};
+use crate::plan::N_COLUMNS;
 use crate::state::{State, Unit};
 use crate::tapes::{Entry, Offset, Tapes};
 use crate::values::Values;
@@ -16,6 +19,7 @@ pub struct Slot {
     /// As it was before the newest bar. The tapes need no copy: what the newest bar added stands behind the older window.
     pub(crate) before: Head,
     pub(crate) tapes: Tapes,
+    pub(crate) blocks: Blocks,
 }
 
 /// The part of a slot that every bar changes.
@@ -40,7 +44,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        self.calc(bar).values
+        Arch::new().dispatch(Amend { slot: self, bar })
     }
 
     /// Takes in a final bar.
@@ -48,9 +52,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        let Calc { n_bars, input, step, values } = self.calc(bar);
-        self.store(n_bars, &step.hot, &entry(&input, &step));
-        values
+        Arch::new().dispatch(Close { slot: self, bar })
     }
 
     /// Takes in a final bar as [`close`](Self::close) does, without computing the columns.
@@ -58,8 +60,7 @@ impl Slot {
         if is_impossible(bar) {
             return;
         }
-        let (n_bars, input, step) = self.step(bar);
-        self.store(n_bars, &step.hot, &entry(&input, &step));
+        Arch::new().dispatch(Push { slot: self, bar });
     }
 
     /// Takes in another version of the newest bar in its place.
@@ -89,6 +90,7 @@ impl Slot {
             });
         }
         self.tapes.rescale(price_factor);
+        self.blocks.rescale(price_factor);
     }
 
     /// Bars of the current segment.
@@ -96,23 +98,35 @@ impl Slot {
         self.head.n_bars
     }
 
+    /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
+    #[inline(always)]
+    pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
+        let (stepped, values) = self.calc(simd, bar);
+        self.take_in(simd, &stepped);
+        values
+    }
+
     /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
-    fn calc(&self, bar: &Bar) -> Calc {
-        let (n_before, hot) = self.start(bar);
-        let past = self.past();
-        let input = Input::new(bar, n_before, past.close());
-        let step = step(&hot, &past, &input, n_before);
-        let row = columns(&hot, &step, &past, &input, n_before + 1);
-        Calc { n_bars: n_before + 1, input, step, values: Values::new(row, n_before + 1) }
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Values) {
+        self.tapes.load();
+        let stepped = self.step(simd, bar);
+        let Stepped { n_before, ref before, ref input, ref step } = stepped;
+        let past = self.past(simd);
+        let older = self.blocks.older(n_before, &past);
+        let mut row = [0.0; N_COLUMNS];
+        columns(before, step, &past, input, n_before + 1, older, &mut row);
+        let values = Values::new(row, n_before + 1);
+        (stepped, values)
     }
 
     #[inline(always)]
-    fn step(&self, bar: &Bar) -> (u32, Input<f64>, Step<f64>) {
-        let (n_before, hot) = self.start(bar);
-        let past = self.past();
+    pub(crate) fn step<S: Simd>(&self, simd: S, bar: &Bar) -> Stepped {
+        let (n_before, before) = self.start(bar);
+        let past = self.past(simd);
         let input = Input::new(bar, n_before, past.close());
-        (n_before + 1, input, step(&hot, &past, &input, n_before))
+        let step = step(&before, &past, &input, n_before);
+        Stepped { n_before, before, input, step }
     }
 
     /// What the bar builds on.
@@ -126,16 +140,61 @@ impl Slot {
     }
 
     #[inline(always)]
-    pub(crate) fn past(&self) -> Past<'_, f64> {
-        self.tapes.past(self.head.offset)
+    pub(crate) fn past<S>(&self, simd: S) -> Past<'_, S, f64> {
+        self.tapes.past(simd, self.head.offset)
     }
 
     #[inline(always)]
-    pub(crate) fn store(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
+    pub(crate) fn take_in<S: Simd>(&mut self, simd: S, stepped: &Stepped) {
+        let n_bars = stepped.n_before + 1;
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
-        let offset = self.tapes.put(self.head.offset, entry);
-        self.head = Head { n_bars, offset, hot: *hot };
+        let offset = self.tapes.put(self.head.offset, &entry(&stepped.input, &stepped.step));
+        self.head = Head { n_bars, offset, hot: stepped.step.hot };
+        self.blocks.close(n_bars, &self.tapes.past(simd, offset));
+    }
+}
+
+struct Amend<'a> {
+    slot: &'a Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Amend<'_> {
+    type Output = Values;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Values {
+        self.slot.calc(simd, self.bar).1
+    }
+}
+
+struct Close<'a> {
+    slot: &'a mut Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Close<'_> {
+    type Output = Values;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Values {
+        self.slot.close_with(simd, self.bar)
+    }
+}
+
+struct Push<'a> {
+    slot: &'a mut Slot,
+    bar: &'a Bar,
+}
+
+impl WithSimd for Push<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let stepped = self.slot.step(simd, self.bar);
+        self.slot.take_in(simd, &stepped);
     }
 }
 
@@ -146,15 +205,30 @@ fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
     Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi }
 }
 
-struct Calc {
-    n_bars: u32,
-    input: Input<f64>,
-    step: Step<f64>,
-    values: Values,
+/// A bar and what it makes of the state before it, not yet stored.
+pub(crate) struct Stepped {
+    /// Bars of the segment before it.
+    pub(crate) n_before: u32,
+    pub(crate) before: Hot<f64>,
+    pub(crate) input: Input<f64>,
+    pub(crate) step: Step<f64>,
 }
 
-fn is_impossible(bar: &Bar) -> bool {
-    bar.check().is_err()
+/// What [`Bar::check`] says, without a branch for the bars that usually come.
+#[inline(always)]
+#[expect(clippy::needless_bitwise_bool, clippy::manual_range_contains, reason = "no branches, and one form for all")]
+pub(crate) fn is_impossible(bar: &Bar) -> bool {
+    let Bar { open, high, low, close, volume, flags, .. } = *bar;
+    let is_possible = (low > 0.0)
+        & (low <= open)
+        & (low <= close)
+        & (open <= high)
+        & (close <= high)
+        & (high <= f64::MAX)
+        & (volume >= 0.0)
+        & (volume <= f64::MAX)
+        & !flags.contains(BarFlags::CLOSE_ONLY);
+    !is_possible && bar.check().is_err()
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use schemas::{EventTime, F64Column, Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 
+use crate::extremes::Blocks;
 use crate::slot::{Head, Slot};
 use crate::state::{State as _, Unit};
 use crate::tapes::Offset;
 
 /// Rises with every change of the fields below, of the order in which a slot's numbers are visited, or of what they mean.
-pub(crate) const LAYOUT_VERSION: u64 = 2;
+pub(crate) const LAYOUT_VERSION: u64 = 3;
 
 /// More than a slot can have seen; keeps the counters of a damaged snapshot from overflowing.
 const N_BARS_MAX: u32 = 1 << 31;
@@ -95,6 +96,7 @@ impl TryFrom<SlotState> for Slot {
         if is_short || numbers.next().is_some() {
             return Err(fault);
         }
+        slot.blocks = Blocks::restored(slot.head.n_bars, &slot.past(pulp::Scalar));
         Ok(slot)
     }
 }

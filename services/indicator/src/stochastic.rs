@@ -1,7 +1,10 @@
+use pulp::Simd;
+
+use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::state::state;
-use crate::window::{aged, highest, last, lowest};
+use crate::window::{Highest, Lowest};
 
 /// Where a number stands between the extremes of its window.
 ///
@@ -52,10 +55,10 @@ impl<L: Lane> Stochastic<L> {
     #[inline(always)]
     pub(crate) fn lines(&self, raw: L) -> Lines<L> {
         let Self { raw0, raw1, raw2, raw3 } = *self;
-        let oldest = (raw0 + raw1 + raw2) / 3.0;
-        let middle = (raw1 + raw2 + raw3) / 3.0;
-        let fast = (raw2 + raw3 + raw) / 3.0;
-        Lines { fast, slow: (oldest + middle + fast) / 3.0 }
+        let oldest = (raw0 + raw1 + raw2) * (1.0 / 3.0);
+        let middle = (raw1 + raw2 + raw3) * (1.0 / 3.0);
+        let fast = (raw2 + raw3 + raw) * (1.0 / 3.0);
+        Lines { fast, slow: (oldest + middle + fast) * (1.0 / 3.0) }
     }
 }
 
@@ -68,10 +71,20 @@ pub(crate) struct Range<L> {
 
 impl<L: Lane> Range<L> {
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
-        let highs: &[L; 13] = last(past.highs);
-        let lows: &[L; 13] = last(past.lows);
-        Self { highest: highest::<L, 13>(bar.high, |i| highs[i]), lowest: lowest::<L, 13>(bar.low, |i| lows[i]) }
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        Self {
+            highest: Highest::new(past.simd, bar.high).with::<0, 13>(
+                #[inline(always)]
+                |age| past.high_run(age),
+            ),
+            lowest: Lowest::new(past.simd, bar.low).with::<0, 13>(
+                #[inline(always)]
+                |age| past.low_run(age),
+            ),
+        }
     }
 
     #[inline(always)]
@@ -106,27 +119,40 @@ impl<L: Lane> Range<L> {
 /// # Source
 /// TA-Lib `STOCHRSI` 14, 5, 3 (its default) and 14, 14, 3 (that of most charts): the fast line is not smoothed.
 #[inline(always)]
-pub(crate) fn of_rsi<L: Lane>(past: &Past<L>, rsi: L) -> [Lines<L>; 2] {
-    let newest: &[L; 13] = last(past.rsis);
-    let newer = newest[12];
-    let middle: &[L; 13] = aged::<_, _, 1, _>(past.rsis);
-    let older = middle[12];
-    let oldest: &[L; 13] = aged::<_, _, 2, _>(past.rsis);
-    let lines = |[oldest, middle, fast]: [L; 3]| Lines { fast, slow: (oldest + middle + fast) / 3.0 };
-    let [short0, long0] = rsi_places(oldest, older);
-    let [short1, long1] = rsi_places(middle, newer);
-    let [short2, long2] = rsi_places(newest, rsi);
-    [lines([short0, short1, short2]), lines([long0, long1, long2])]
+pub(crate) fn of_rsi<S: Simd, L: Figure<S>>(past: &Past<S, L>, rsi: L) -> [Lines<L>; 2] {
+    let [.., older, newer] = *past.rsis;
+    let [short0, long0] = rsi_places(past, 2, older);
+    let [short1, long1] = rsi_places(past, 1, newer);
+    let [short2, long2] = rsi_places(past, 0, rsi);
+    [
+        Lines { fast: short2, slow: (short0 + short1 + short2) * (1.0 / 3.0) },
+        Lines { fast: long2, slow: (long0 + long1 + long2) * (1.0 / 3.0) },
+    ]
 }
 
-/// Over 5 and over 14 numbers.
+/// Of a number in the last 5 and 14, itself included; those before it begin with an age.
 #[inline(always)]
-fn rsi_places<L: Lane>(before: &[L; 13], rsi: L) -> [L; 2] {
-    let newest: &[L; 4] = last(before);
-    let oldest: &[L; 9] = aged::<_, _, 4, _>(before);
-    let high5 = highest::<L, 4>(rsi, |i| newest[i]);
-    let low5 = lowest::<L, 4>(rsi, |i| newest[i]);
-    let high14 = highest::<L, 9>(high5, |i| oldest[i]);
-    let low14 = lowest::<L, 9>(low5, |i| oldest[i]);
+fn rsi_places<S: Simd, L: Figure<S>>(past: &Past<S, L>, age: usize, rsi: L) -> [L; 2] {
+    let (mut high, mut low) = (Highest::new(past.simd, rsi), Lowest::new(past.simd, rsi));
+    let (high5, low5) = (
+        high.with::<0, 4>(
+            #[inline(always)]
+            |i| L::run(past.simd, past.rsis, age + i),
+        ),
+        low.with::<0, 4>(
+            #[inline(always)]
+            |i| L::run(past.simd, past.rsis, age + i),
+        ),
+    );
+    let (high14, low14) = (
+        high.with::<4, 13>(
+            #[inline(always)]
+            |i| L::run(past.simd, past.rsis, age + i),
+        ),
+        low.with::<4, 13>(
+            #[inline(always)]
+            |i| L::run(past.simd, past.rsis, age + i),
+        ),
+    );
     [place(rsi, low5, high5), place(rsi, low14, high14)]
 }

@@ -28,7 +28,7 @@ impl<L: Lane> Supertrend<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>, atr10: L) -> Self {
+    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, atr10: L) -> Self {
         let middle = (bar.high + bar.low) * 0.5;
         let upper = middle + atr10 * N_RANGES;
         let lower = middle - atr10 * N_RANGES;

@@ -1,3 +1,7 @@
+use pulp::Simd;
+
+use crate::lane::Lane;
+use crate::lanes::Lanes;
 use crate::plan::{N_COLUMNS, NEED_MAX, NEEDS};
 
 /// One row: a value per column of [`plan`](crate::plan()), in its order.
@@ -39,5 +43,55 @@ impl Values {
     /// All columns as they stand in a [`FeatureBatch`](schemas::FeatureBatch): missing is NaN.
     pub fn as_slice(&self) -> &[f64] {
         &self.numbers
+    }
+}
+
+/// One row among others that were computed together.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Column after column, a number for each row. Missing is NaN.
+    numbers: &'a [f64],
+    lane: usize,
+}
+
+impl<'a> Row<'a> {
+    #[inline(always)]
+    pub(crate) fn new(numbers: &'a [f64], lane: usize) -> Self {
+        Self { numbers, lane }
+    }
+
+    /// `None` when missing.
+    ///
+    /// # Panics
+    /// When the column is not in the plan.
+    pub fn get(&self, column: usize) -> Option<f64> {
+        let n_lanes = self.numbers.len() / N_COLUMNS;
+        let value = self.numbers[column * n_lanes + self.lane];
+        (!value.is_nan()).then_some(value)
+    }
+
+    /// All columns, to keep.
+    pub fn values(&self) -> Values {
+        let mut numbers = [0.0; N_COLUMNS];
+        for (number, lanes) in numbers.iter_mut().zip(self.numbers.chunks_exact(self.numbers.len() / N_COLUMNS)) {
+            *number = lanes[self.lane];
+        }
+        Values { numbers }
+    }
+}
+
+/// Makes missing what [`Values::new`] does.
+#[inline(always)]
+pub(crate) fn mark_missing<S: Simd>(rows: &[Lanes<S>; N_COLUMNS], n_bars: u32, numbers: &mut [S::f64s; N_COLUMNS]) {
+    for (number, lanes) in numbers.iter_mut().zip(rows) {
+        let is_finite = lanes.abs().is_at_most(lanes.constant(f64::MAX));
+        *number = Lanes::select(is_finite, *lanes, lanes.constant(f64::NAN)).register();
+    }
+    if n_bars < NEED_MAX {
+        for ((number, lanes), need) in numbers.iter_mut().zip(rows).zip(NEEDS) {
+            if need > n_bars {
+                *number = lanes.constant(f64::NAN).register();
+            }
+        }
     }
 }

@@ -1,7 +1,10 @@
-use crate::input::{Input, Past};
+use pulp::Simd;
+
+use crate::figure::Figure;
+use crate::input::{Input, N_FLOWS, N_VOLUMES, Past};
 use crate::lane::Lane;
 use crate::state::state;
-use crate::window::{last, numbers, sum};
+use crate::window::sum;
 
 /// Below this flow over the window, in currency, the money flow index is 0.
 const FLOW_MIN: f64 = 1.0;
@@ -31,7 +34,7 @@ impl<L: Lane> Volume<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next(self, n_before: u32, past: &Past<L>, bar: &Input<L>) -> Self {
+    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>) -> Self {
         let flow = close_place(bar.high, bar.low, bar.close) * bar.volume;
         if n_before == 0 {
             return Self { on_balance: bar.volume, distribution: flow, fast: flow, slow: flow };
@@ -58,7 +61,7 @@ impl<L: Lane> Volume<L> {
 
 /// Where the close stands in its bar: 1 at the high, −1 at the low, 0 where the bar has no range.
 #[inline(always)]
-fn close_place<L: Lane>(high: L, low: L, close: L) -> L {
+pub(crate) fn close_place<L: Lane>(high: L, low: L, close: L) -> L {
     ((close - low) - (high - close)).over_or_zero(high - low)
 }
 
@@ -85,22 +88,43 @@ pub(crate) struct VolumeWindow<L> {
 
 impl<L: Lane> VolumeWindow<L> {
     #[inline(always)]
-    pub(crate) fn new(past: &Past<L>, bar: &Input<L>) -> Self {
-        let closes: &[L; 19] = last(past.closes);
-        let highs: &[L; 19] = last(past.highs);
-        let lows: &[L; 19] = last(past.lows);
-        let volumes: &[L; 19] = last(past.volumes);
+    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    where
+        L: Figure<S>,
+    {
         let zero = bar.close.zero();
-        let volume = bar.volume + sum::<L, 19>(zero, |i| volumes[i]);
+        let volume = bar.volume
+            + sum::<S, L, N_VOLUMES>(
+                past.simd,
+                zero,
+                #[inline(always)]
+                |age| past.volume_run(age),
+            );
         let flow = close_place(bar.high, bar.low, bar.close) * bar.volume
-            + sum::<L, 19>(zero, |i| close_place(highs[i], lows[i], closes[i]) * volumes[i]);
+            + sum::<S, L, N_VOLUMES>(
+                past.simd,
+                zero,
+                #[inline(always)]
+                |age| past.flows(age),
+            );
         let typical = (bar.high + bar.low + bar.close) * bar.volume
-            + sum::<L, 19>(zero, |i| (highs[i] + lows[i] + closes[i]) * volumes[i]);
-        let dollars = bar.close * bar.volume + sum::<L, 19>(zero, |i| closes[i] * volumes[i]);
+            + sum::<S, L, N_VOLUMES>(
+                past.simd,
+                zero,
+                #[inline(always)]
+                |age| past.price_volumes(age),
+            );
+        let dollars = bar.close * bar.volume
+            + sum::<S, L, N_VOLUMES>(
+                past.simd,
+                zero,
+                #[inline(always)]
+                |age| past.dollars(age),
+            );
         Self {
             money_flow: flow / volume,
             average_price: typical / (volume * N_PRICES),
-            dollar_volume: dollars / 20.0,
+            dollar_volume: dollars * (1.0 / 20.0),
             relative_volume: bar.volume * 20.0 / volume,
         }
     }
@@ -117,18 +141,24 @@ impl<L: Lane> VolumeWindow<L> {
 /// # Source
 /// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
 #[inline(always)]
-pub(crate) fn money_flow_index<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
-    let closes: &[L; 14] = last(past.closes);
-    let highs: &[L; 14] = last(past.highs);
-    let lows: &[L; 14] = last(past.lows);
-    let volumes: &[L; 14] = last(past.volumes);
+pub(crate) fn money_flow_index<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>) -> L {
     let zero = bar.close.zero();
-    let prices = numbers::<L, 14>(zero, |i| highs[i] + lows[i] + closes[i]);
+    let before = past.high() + past.low() + past.close();
     let newest = bar.high + bar.low + bar.close;
-    let up = flow(prices[13], newest, newest, bar.volume)
-        + sum::<L, 13>(zero, |i| flow(prices[i], prices[i + 1], prices[i + 1], volumes[i + 1]));
-    let down = flow(newest, prices[13], newest, bar.volume)
-        + sum::<L, 13>(zero, |i| flow(prices[i + 1], prices[i], prices[i + 1], volumes[i + 1]));
+    let up = flow(before, newest, newest, bar.volume)
+        + sum::<S, L, N_FLOWS>(
+            past.simd,
+            zero,
+            #[inline(always)]
+            |age| past.flows_up(age),
+        );
+    let down = flow(newest, before, newest, bar.volume)
+        + sum::<S, L, N_FLOWS>(
+            past.simd,
+            zero,
+            #[inline(always)]
+            |age| past.flows_down(age),
+        );
     let both = up + down;
     let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
     L::select(is_flat, zero, up / both * 100.0)
@@ -136,7 +166,7 @@ pub(crate) fn money_flow_index<L: Lane>(past: &Past<L>, bar: &Input<L>) -> L {
 
 /// What flowed at a price, if the second of two prices is higher.
 #[inline(always)]
-fn flow<L: Lane>(first: L, second: L, price: L, volume: L) -> L {
+pub(crate) fn flow<L: Lane>(first: L, second: L, price: L, volume: L) -> L {
     /// A change of less, relative to both prices, is rounding.
     const NOISE: f64 = 1e-14;
     L::select((second - first).is_above((second + first) * NOISE), price * volume, first.zero())

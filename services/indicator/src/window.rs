@@ -1,81 +1,132 @@
-//! Figures of a window, computed from its numbers in the order of time: nothing drifts, and an outlier leaves no trace
-//! once it has left the window.
+//! Figures of a window, computed from its numbers: nothing drifts, and an outlier leaves no trace once it has left the
+//! window.
 
-use crate::lane::Lane;
+use pulp::Simd;
 
-/// Independent accumulators that the processor works on at once. Fixed, so that the same numbers always give the same
-/// bits.
-const N_ACCUMULATORS: usize = 8;
-/// Windows up to this length are unrolled.
-const N_UNROLLED: usize = 64;
+use crate::figure::{Figure, N_ACCUMULATORS};
 
-/// The sum of `term(0)` to `term(N - 1)`.
-#[inline(always)]
-pub(crate) fn sum<L: Lane, const N: usize>(zero: L, term: impl Fn(usize) -> L) -> L {
-    reduce::<L, N>(zero, term, |sum, number| sum + number)
+/// A total over ever more of a window, from the newest number on: by addition or as an extreme. The number of age `i` goes
+/// to accumulator `i % 8` whatever the dispatch target, so that the same numbers always give the same bits.
+pub(crate) struct Total<S: Simd, L: Figure<S>> {
+    simd: S,
+    accumulators: [L::Run; N_ACCUMULATORS],
 }
 
-/// The largest of `first` and `term(0)` to `term(N - 1)`.
-#[inline(always)]
-pub(crate) fn highest<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> L) -> L {
-    reduce::<L, N>(first, term, L::higher)
-}
+impl<S: Simd, L: Figure<S>> Total<S, L> {
+    /// `first` begins all accumulators: 0 for a sum, any number that belongs to the window for an extreme.
+    #[inline(always)]
+    pub(crate) fn new(simd: S, first: L) -> Self {
+        Self { simd, accumulators: [first.spread(simd); N_ACCUMULATORS] }
+    }
 
-#[inline(always)]
-pub(crate) fn lowest<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> L) -> L {
-    reduce::<L, N>(first, term, L::lower)
-}
-
-/// A term that is called from one place is always compiled into it, whatever its size, and must be: outside it would miss
-/// the instructions of the dispatch target. Long windows have small terms, and a single number needs no dispatch.
-#[inline(always)]
-fn reduce<L: Lane, const N: usize>(first: L, term: impl Fn(usize) -> L, join: impl Fn(L, L) -> L) -> L {
-    let mut lanes = [first; N_ACCUMULATORS];
-    if L::IS_WIDE && N <= N_UNROLLED {
-        for chunk in 0..N.div_ceil(N_ACCUMULATORS) {
-            for (i, lane) in lanes.iter_mut().enumerate() {
-                let i = chunk * N_ACCUMULATORS + i;
-                if i < N {
-                    *lane = join(*lane, term(i));
+    /// Takes in the numbers of ages `FROM` to `TO` − 1. `term` is asked for runs that begin with an age.
+    #[inline(always)]
+    fn extend<const FROM: usize, const TO: usize>(
+        &mut self,
+        term: impl Fn(usize) -> L::Run,
+        join: impl Fn(L::Run, L::Run) -> L::Run,
+    ) {
+        if L::N_RUN == 1 {
+            // Whole rounds of accumulators, so that the compiler knows each of them at every step.
+            for round in 0..(TO - FROM) / N_ACCUMULATORS {
+                for i in FROM..FROM + N_ACCUMULATORS {
+                    let accumulator = &mut self.accumulators[i % N_ACCUMULATORS];
+                    *accumulator = join(*accumulator, term(i + round * N_ACCUMULATORS));
                 }
             }
-        }
-    } else {
-        for chunk in 0..N / N_ACCUMULATORS {
-            for (i, lane) in lanes.iter_mut().enumerate() {
-                *lane = join(*lane, term(chunk * N_ACCUMULATORS + i));
+            for i in TO - (TO - FROM) % N_ACCUMULATORS..TO {
+                let accumulator = &mut self.accumulators[i % N_ACCUMULATORS];
+                *accumulator = join(*accumulator, term(i));
             }
+            return;
         }
-        for (i, lane) in lanes.iter_mut().enumerate().take(N % N_ACCUMULATORS) {
-            *lane = join(*lane, term(N / N_ACCUMULATORS * N_ACCUMULATORS + i));
+        for i in FROM / L::N_RUN..TO.div_ceil(L::N_RUN) {
+            let age = i * L::N_RUN;
+            let accumulator = &mut self.accumulators[i % (N_ACCUMULATORS / L::N_RUN)];
+            let joined = join(*accumulator, term(age));
+            *accumulator = if FROM <= age && age + L::N_RUN <= TO {
+                joined
+            } else {
+                let (first, end) = (FROM.max(age) - age, TO.min(age + L::N_RUN) - age);
+                L::select_ages(self.simd, first, end, joined, *accumulator)
+            };
         }
     }
-    let [a0, a1, a2, a3, b0, b1, b2, b3] = lanes;
-    join(join(join(a0, b0), join(a1, b1)), join(join(a2, b2), join(a3, b3)))
 }
 
-/// The numbers `term(0)` to `term(N - 1)`. A loop, because [`std::array::from_fn`] is not always compiled into its caller.
-#[inline(always)]
-pub(crate) fn numbers<L: Lane, const N: usize>(zero: L, term: impl Fn(usize) -> L) -> [L; N] {
-    let mut numbers = [zero; N];
-    for (i, number) in numbers.iter_mut().enumerate() {
-        *number = term(i);
+/// A sum over ever more of a window.
+pub(crate) struct Sum<S: Simd, L: Figure<S>>(Total<S, L>);
+
+impl<S: Simd, L: Figure<S>> Sum<S, L> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, zero: L) -> Self {
+        Self(Total::new(simd, zero))
     }
-    numbers
+
+    /// The sum once the terms of ages `FROM` to `TO` − 1 are in it.
+    #[inline(always)]
+    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
+        self.0.extend::<FROM, TO>(
+            term,
+            #[inline(always)]
+            |sum, number| sum + number,
+        );
+        L::collapse(
+            self.0.accumulators,
+            #[inline(always)]
+            |sum, number| sum + number,
+        )
+    }
 }
 
-/// The last `N` numbers of a longer window.
+/// The sum of the terms of ages 0 to `N` − 1.
 #[inline(always)]
-pub(crate) fn last<L, const N: usize, const M: usize>(window: &[L; M]) -> &[L; N] {
-    const { assert!(N <= M) };
-    window.last_chunk().expect("it is not longer than the window")
+pub(crate) fn sum<S: Simd, L: Figure<S>, const N: usize>(simd: S, zero: L, term: impl Fn(usize) -> L::Run) -> L {
+    Sum::new(simd, zero).with::<0, N>(term)
 }
 
-/// `N` numbers of a window, the newest of which is followed by `AGE` newer ones.
-#[inline(always)]
-pub(crate) fn aged<L, const N: usize, const AGE: usize, const M: usize>(window: &[L; M]) -> &[L; N] {
-    const { assert!(N + AGE <= M) };
-    window[..M - AGE].last_chunk().expect("it is not longer than the window")
+/// The largest number of ever more of a window.
+pub(crate) struct Highest<S: Simd, L: Figure<S>>(Total<S, L>);
+
+impl<S: Simd, L: Figure<S>> Highest<S, L> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, first: L) -> Self {
+        Self(Total::new(simd, first))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
+        use crate::lane::Lane as _;
+
+        self.0.extend::<FROM, TO>(
+            term,
+            #[inline(always)]
+            |highest, number| number.higher(highest),
+        );
+        L::collapse(self.0.accumulators, L::higher)
+    }
+}
+
+/// The smallest number of ever more of a window.
+pub(crate) struct Lowest<S: Simd, L: Figure<S>>(Total<S, L>);
+
+impl<S: Simd, L: Figure<S>> Lowest<S, L> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, first: L) -> Self {
+        Self(Total::new(simd, first))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
+        use crate::lane::Lane as _;
+
+        self.0.extend::<FROM, TO>(
+            term,
+            #[inline(always)]
+            |lowest, number| number.lower(lowest),
+        );
+        L::collapse(self.0.accumulators, L::lower)
+    }
 }
 
 #[cfg(test)]
@@ -85,10 +136,12 @@ mod tests {
     fn check<const N: usize>() {
         let window: [f64; N] = std::array::from_fn(|i| i as f64 + 1.0);
         let n = N as f64;
-        assert!((sum::<f64, N>(0.0, |i| window[i]) - n * (n + 1.0) / 2.0).abs() < 1e-9, "{N}");
-        assert_eq!(highest::<f64, N>(0.5, |i| window[i]).to_bits(), n.to_bits());
-        assert_eq!(lowest::<f64, N>(0.5, |i| window[i]).to_bits(), 0.5_f64.to_bits());
-        assert_eq!(lowest::<f64, N>(n, |i| window[i]).to_bits(), 1.0_f64.to_bits());
+        let simd = pulp::Scalar;
+        let run = |age| f64::run(simd, &window, age);
+        assert!((sum::<_, f64, N>(simd, 0.0, run) - n * (n + 1.0) / 2.0).abs() < 1e-9, "{N}");
+        assert_eq!(Highest::new(simd, 0.5).with::<0, N>(run).to_bits(), n.to_bits());
+        assert_eq!(Lowest::new(simd, 0.5).with::<0, N>(run).to_bits(), 0.5_f64.to_bits());
+        assert_eq!(Lowest::new(simd, n).with::<0, N>(run).to_bits(), 1.0_f64.to_bits());
     }
 
     #[test]
@@ -102,9 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_window_are_found_from_its_newest_number() {
-        let window: [f64; 6] = std::array::from_fn(|i| i as f64);
-        assert_eq!(last::<f64, 2, 6>(&window).map(f64::to_bits), [4.0_f64, 5.0].map(f64::to_bits));
-        assert_eq!(aged::<f64, 2, 1, 6>(&window).map(f64::to_bits), [3.0_f64, 4.0].map(f64::to_bits));
+    fn a_total_grows_from_any_age_to_any_other() {
+        let window: [f64; 30] = std::array::from_fn(|i| (29 - i) as f64);
+        let simd = pulp::Scalar;
+        let run = |age| f64::run(simd, &window, age);
+        let mut sum = Sum::new(simd, 0.0);
+        assert!((sum.with::<0, 3>(run) - 3.0).abs() < 1e-12);
+        assert!((sum.with::<3, 5>(run) - 10.0).abs() < 1e-12);
+        assert!((sum.with::<5, 21>(run) - 210.0).abs() < 1e-12);
+        assert!((Sum::new(simd, 0.0).with::<9, 11>(run) - 19.0).abs() < 1e-12);
+        assert_eq!(Highest::new(simd, 0.0).with::<5, 9>(run).to_bits(), 8.0_f64.to_bits());
     }
 }

@@ -1,0 +1,297 @@
+//! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE]`.
+//!
+//! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
+//! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
+//! both sides must show the same for one of them. The peer keeps a whole recompute in its buffers, ours hands over row by
+//! row while they are in the cache.
+//!
+//! `cargo run --release -p bench-indicator`: no bench target of `indicator` itself, whose users would else build the peers.
+
+mod market;
+mod peer;
+
+use std::env;
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use indicator::{Slot, Values, close_all, plan, recompute_many, recompute_rows};
+use schemas::Bar;
+use serde::Serialize;
+
+use crate::market::Market;
+use crate::peer::{COLUMNS, Row, Series, Streams};
+
+const N_SLOTS: usize = 6_000;
+const N_HISTORY: usize = 300;
+/// Of a recompute.
+const N_SYMBOLS: usize = 64;
+const N_BARS: usize = 451;
+/// Of the bars that slots take in.
+const N_DAYS: usize = 4;
+const ROUNDS_MIN: usize = 15;
+
+/// One way to compute, over a bar of a symbol.
+#[derive(Debug, Serialize)]
+struct Line {
+    what: &'static str,
+    goal: f64,
+    /// Medians.
+    ours_ns: f64,
+    peer_ns: f64,
+    speedup: f64,
+    /// Of the fastest rounds.
+    ours_ns_min: f64,
+    peer_ns_min: f64,
+    speedup_min: f64,
+    n_rounds: usize,
+}
+
+struct Options {
+    seconds: f64,
+    json: Option<String>,
+    /// Only rows whose name contains this.
+    only: String,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut options = Self { seconds: 2.0, json: None, only: String::new() };
+        while let Some(flag) = arguments.next() {
+            let mut value = || arguments.next().with_context(|| format!("{flag} needs a value"));
+            match flag.as_str() {
+                "--seconds" => options.seconds = value()?.parse()?,
+                "--json" => options.json = Some(value()?),
+                "--only" => options.only = value()?,
+                // Cargo says so to every benchmark.
+                "--bench" => {}
+                _ => bail!("unknown option {flag}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse(env::args().skip(1))?;
+    let mut bench = Bench { options, lines: Vec::new() };
+    println!("slot: {} bytes", size_of::<Slot>());
+    println!(
+        "                                        | median: ours ns   peer ns      × goal | fastest: ours ns   peer ns      ×"
+    );
+    recomputes(&mut bench)?;
+    closes(&mut bench)?;
+    if let Some(file) = &bench.options.json {
+        fs::write(file, serde_json::to_string_pretty(&bench.lines)?)?;
+    }
+    Ok(())
+}
+
+fn recomputes(bench: &mut Bench) -> anyhow::Result<()> {
+    let mut market = Market::new(N_SYMBOLS, N_BARS);
+    let histories: Vec<Vec<Bar>> = (0..N_SYMBOLS).map(|symbol| market.history(symbol)).collect();
+    let slices: Vec<&[Bar]> = histories.iter().map(Vec::as_slice).collect();
+    let series: Vec<Series> = histories.iter().map(|bars| Series::new(bars)).collect();
+    let mut buffers = vec![vec![0.0; N_BARS]; COLUMNS.len()];
+    let mut batch = || -> anyhow::Result<()> {
+        for series in &series {
+            peer::batch(series, &mut buffers)?;
+            black_box(&buffers);
+        }
+        Ok(())
+    };
+    let n = N_SYMBOLS * N_BARS;
+    bench.measure(
+        ("full recompute, all rows", 8.0, n),
+        &mut || {
+            recompute_rows(&slices, &mut |_, _, row| {
+                black_box(row);
+            });
+        },
+        &mut batch,
+    )?;
+    bench.measure(
+        ("full recompute, last rows", 12.0, n),
+        &mut || {
+            black_box(recompute_many(&slices));
+        },
+        &mut batch,
+    )
+}
+
+fn closes(bench: &mut Bench) -> anyhow::Result<()> {
+    let mut market = Market::new(N_SLOTS, N_HISTORY);
+    let mut slots = Vec::new();
+    let mut streams = Vec::new();
+    for symbol in 0..N_SLOTS {
+        let history = market.history(symbol);
+        let mut slot = Slot::default();
+        for bar in &history {
+            slot.push(bar);
+        }
+        slots.push(slot);
+        streams.push(Streams::open(&Series::new(&history))?);
+    }
+    compare(&market.next(), &mut slots, &mut streams)?;
+    // Rounds repeat them: enough that no window becomes flat, few enough that they do not fill the cache.
+    let days: [Vec<Bar>; N_DAYS] = std::array::from_fn(|_| market.next());
+    let storage: Vec<usize> = (0..N_SLOTS).collect();
+    let random = market::shuffled(N_SLOTS);
+    for (order, amend, close) in [
+        (&storage, "amend, storage order", "close, storage order"),
+        (&random, "amend, random order", "close, random order"),
+    ] {
+        let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
+        bench.measure(
+            (amend, 12.0, N_SLOTS),
+            &mut || {
+                let bars = ours.next().expect("days repeat");
+                for &at in order {
+                    black_box(slots[at].amend(&bars[at]));
+                }
+            },
+            &mut || {
+                let bars = theirs.next().expect("days repeat");
+                for &at in order {
+                    black_box(streams[at].peek(&bars[at])?);
+                }
+                Ok(())
+            },
+        )?;
+        bench.measure(
+            (close, 8.0, N_SLOTS),
+            &mut || {
+                let bars = ours.next().expect("days repeat");
+                for &at in order {
+                    black_box(slots[at].close(&bars[at]));
+                }
+            },
+            &mut || {
+                let bars = theirs.next().expect("days repeat");
+                for &at in order {
+                    black_box(streams[at].update(&bars[at])?);
+                }
+                Ok(())
+            },
+        )?;
+    }
+    let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
+    bench.measure(
+        ("market-wide close", 18.0, N_SLOTS),
+        &mut || close(&mut slots, ours.next().expect("days repeat")),
+        &mut || update(&mut streams, theirs.next().expect("days repeat")),
+    )?;
+    let half = N_SLOTS / 2;
+    bench.measure(
+        ("market-wide close, two threads", 18.0, N_SLOTS),
+        &mut || {
+            let bars = ours.next().expect("days repeat");
+            let (first, second) = slots.split_at_mut(half);
+            std::thread::scope(|scope| {
+                scope.spawn(|| close(first, &bars[..half]));
+                close(second, &bars[half..]);
+            });
+        },
+        &mut || {
+            let bars = theirs.next().expect("days repeat");
+            let (first, second) = streams.split_at_mut(half);
+            std::thread::scope(|scope| {
+                let first = scope.spawn(|| update(first, &bars[..half]));
+                update(second, &bars[half..])?;
+                first.join().expect("an update does not panic")
+            })
+        },
+    )
+}
+
+fn close(slots: &mut [Slot], bars: &[Bar]) {
+    close_all(slots, bars, &mut |_, values| {
+        black_box(values);
+    });
+}
+
+fn update(streams: &mut [Streams], bars: &[Bar]) -> anyhow::Result<()> {
+    for (streams, bar) in streams.iter_mut().zip(bars) {
+        black_box(streams.update(bar)?);
+    }
+    Ok(())
+}
+
+/// Both sides take in the same bar and must show the same.
+fn compare(bars: &[Bar], slots: &mut [Slot], streams: &mut [Streams]) -> anyhow::Result<()> {
+    let plan = plan();
+    let mut difference_max = 0.0_f64;
+    for ((slot, streams), bar) in slots.iter_mut().zip(streams).zip(bars) {
+        let ours: Values = slot.close(bar);
+        let theirs: Row = streams.update(bar)?;
+        for (name, expected) in COLUMNS.iter().zip(theirs) {
+            let at = plan.index_of(name).with_context(|| format!("{name} is not in the plan"))?;
+            let found = ours.as_slice()[at];
+            let expected = if name.starts_with("dist") { bar.close / expected - 1.0 } else { expected };
+            let difference = (found - expected).abs() / expected.abs().max(1.0);
+            ensure!(difference < 1e-8, "{name}: {found} instead of {expected}");
+            difference_max = difference_max.max(difference);
+        }
+    }
+    println!("largest difference: {difference_max:.1e}");
+    Ok(())
+}
+
+struct Bench {
+    options: Options,
+    lines: Vec<Line>,
+}
+
+impl Bench {
+    /// `n` is how many bars a round is.
+    fn measure(
+        &mut self,
+        (what, goal, n): (&'static str, f64, usize),
+        ours: &mut dyn FnMut(),
+        peer: &mut dyn FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if !what.contains(&self.options.only) {
+            return Ok(());
+        }
+        let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
+        let end = now() + Duration::from_secs_f64(self.options.seconds);
+        while our_times.len() < ROUNDS_MIN || now() < end {
+            let start = now();
+            ours();
+            our_times.push(start.elapsed());
+            let start = now();
+            peer()?;
+            peer_times.push(start.elapsed());
+        }
+        let n_rounds = our_times.len();
+        let ([ours_ns_min, ours_ns], [peer_ns_min, peer_ns]) = (quantiles(our_times, n), quantiles(peer_times, n));
+        let (speedup, speedup_min) = (peer_ns / ours_ns, peer_ns_min / ours_ns_min);
+        println!(
+            "{what:<39} | {ours_ns:>15.1} {peer_ns:>9.1} {speedup:>6.2} {goal:>4} | {ours_ns_min:>16.1} {peer_ns_min:>9.1} {speedup_min:>6.2}",
+        );
+        self.lines.push(Line {
+            what,
+            goal,
+            ours_ns,
+            peer_ns,
+            speedup,
+            ours_ns_min,
+            peer_ns_min,
+            speedup_min,
+            n_rounds,
+        });
+        Ok(())
+    }
+}
+
+/// The fastest and the median, in nanoseconds a bar.
+fn quantiles(mut times: Vec<Duration>, n: usize) -> [f64; 2] {
+    times.sort_unstable();
+    [times[0], times[times.len() / 2]].map(|time| time.as_secs_f64() * 1e9 / n as f64)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stopwatch; no stage is near")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,285 @@
+use std::fmt;
+use std::ops::{Add, Div, Mul, Sub};
+
+use pulp::Simd;
+
+use crate::lane::Lane;
+use crate::lanes::{Lanes, higher, lower};
+
+/// Independent accumulators that the processor works on at once.
+pub(crate) const N_ACCUMULATORS: usize = 8;
+
+/// A number that is found from windows of others like it: alone, where the registers of a dispatch target hold numbers that
+/// follow each other in time, or beside those of other symbols.
+pub(crate) trait Figure<S: Simd>: Lane {
+    /// Numbers of a window that follow each other.
+    type Run: Lane;
+
+    const N_RUN: usize;
+
+    /// The run whose newest number is followed by `age` newer ones; any numbers where the window is over.
+    fn run(simd: S, window: &[Self], age: usize) -> Self::Run;
+
+    /// The same number all over.
+    fn spread(self, simd: S) -> Self::Run;
+
+    /// Numbers that fall by one with every step back in time.
+    fn ramp(self, simd: S, newest: f64) -> Self::Run;
+
+    /// `yes` where at least `first` and fewer than `end` numbers of the run are newer, else `no`.
+    fn select_ages(simd: S, first: usize, end: usize, yes: Self::Run, no: Self::Run) -> Self::Run;
+
+    /// All accumulators in one, always in the same order.
+    fn collapse(accumulators: [Self::Run; N_ACCUMULATORS], join: impl Fn(Self, Self) -> Self) -> Self;
+}
+
+#[inline(always)]
+fn collapse<L: Copy>([a0, a1, a2, a3, b0, b1, b2, b3]: [L; N_ACCUMULATORS], join: impl Fn(L, L) -> L) -> L {
+    join(join(join(a0, b0), join(a1, b1)), join(join(a2, b2), join(a3, b3)))
+}
+
+impl<S: Simd> Figure<S> for Lanes<S> {
+    type Run = Self;
+
+    const N_RUN: usize = 1;
+
+    #[inline(always)]
+    fn run(_: S, window: &[Self], age: usize) -> Self {
+        window[window.len() - 1 - age]
+    }
+
+    #[inline(always)]
+    fn spread(self, _: S) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn ramp(self, _: S, newest: f64) -> Self {
+        self.constant(newest)
+    }
+
+    #[inline(always)]
+    fn select_ages(_: S, _: usize, _: usize, yes: Self, _: Self) -> Self {
+        yes
+    }
+
+    #[inline(always)]
+    fn collapse(accumulators: [Self; N_ACCUMULATORS], join: impl Fn(Self, Self) -> Self) -> Self {
+        collapse(accumulators, join)
+    }
+}
+
+impl<S: Simd> Figure<S> for f64 {
+    type Run = Run<S>;
+
+    const N_RUN: usize = N_RUN;
+
+    #[inline(always)]
+    fn run(simd: S, window: &[Self], age: usize) -> Run<S> {
+        let end = window.len() - age;
+        let numbers = if end >= N_RUN {
+            *window[end - N_RUN..end].first_chunk().expect("it is as long")
+        } else {
+            let mut numbers = [0.0; N_RUN];
+            numbers[N_RUN - end..].copy_from_slice(&window[..end]);
+            numbers
+        };
+        Run { simd, numbers }
+    }
+
+    #[inline(always)]
+    fn spread(self, simd: S) -> Run<S> {
+        Run { simd, numbers: [self; N_RUN] }
+    }
+
+    #[inline(always)]
+    fn ramp(self, simd: S, newest: f64) -> Run<S> {
+        let mut numbers = [newest; N_RUN];
+        for (number, age) in numbers.iter_mut().rev().zip([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]) {
+            *number = newest - age;
+        }
+        Run { simd, numbers }
+    }
+
+    #[inline(always)]
+    fn select_ages(simd: S, first: usize, end: usize, yes: Run<S>, no: Run<S>) -> Run<S> {
+        let ages = Run { simd, numbers: [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0] };
+        let is_late = ages.is_below(ages.constant(end as f64));
+        if first == 0 {
+            return Run::select(is_late, yes, no);
+        }
+        Run::select(Run::both(is_late, ages.is_at_least(ages.constant(first as f64))), yes, no)
+    }
+
+    #[inline(always)]
+    fn collapse(accumulators: [Run<S>; N_ACCUMULATORS], join: impl Fn(f64, f64) -> f64) -> f64 {
+        collapse_run(accumulators[0], join)
+    }
+}
+
+#[inline(always)]
+pub(crate) fn collapse_run<S: Simd>(run: Run<S>, join: impl Fn(f64, f64) -> f64) -> f64 {
+    let [a7, a6, a5, a4, a3, a2, a1, a0] = run.numbers;
+    collapse([a0, a1, a2, a3, a4, a5, a6, a7], join)
+}
+
+const N_RUN: usize = 8;
+
+/// Eight numbers that follow each other in time, in as few registers as the dispatch target needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<S: Simd> {
+    simd: S,
+    numbers: [f64; N_RUN],
+}
+
+impl<S: Simd> Run<S> {
+    #[inline(always)]
+    fn registers(&self) -> &[S::f64s] {
+        pulp::bytemuck::cast_slice(&self.numbers)
+    }
+
+    #[inline(always)]
+    fn map(mut self, function: impl Fn(S, S::f64s) -> S::f64s) -> Self {
+        let registers: &mut [S::f64s] = pulp::bytemuck::cast_slice_mut(&mut self.numbers);
+        for register in registers {
+            *register = function(self.simd, *register);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn zip(mut self, other: Self, function: impl Fn(S, S::f64s, S::f64s) -> S::f64s) -> Self {
+        let registers: &mut [S::f64s] = pulp::bytemuck::cast_slice_mut(&mut self.numbers);
+        for (register, other) in registers.iter_mut().zip(other.registers()) {
+            *register = function(self.simd, *register, *other);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn compare(self, other: Self, function: impl Fn(S, S::f64s, S::f64s) -> S::m64s) -> RunMask<S> {
+        let (ours, others) = (self.registers(), other.registers());
+        let mut masks = [function(self.simd, ours[0], others[0]); N_RUN];
+        for (mask, (one, other)) in masks.iter_mut().zip(ours.iter().zip(others)) {
+            *mask = function(self.simd, *one, *other);
+        }
+        RunMask { simd: self.simd, masks }
+    }
+}
+
+impl<S: Simd> fmt::Debug for Run<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.numbers.fmt(f)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $call:ident) => {
+        impl<S: Simd> $trait for Run<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                self.zip(
+                    other,
+                    #[inline(always)]
+                    |simd, one, other| simd.$call(one, other),
+                )
+            }
+        }
+
+        impl<S: Simd> $trait<f64> for Run<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: f64) -> Self {
+                self.$method(self.constant(other))
+            }
+        }
+    };
+}
+
+operator!(Add, add, add_f64s);
+operator!(Sub, sub, sub_f64s);
+operator!(Mul, mul, mul_f64s);
+operator!(Div, div, div_f64s);
+
+/// One truth a number; those of as many registers as there are count.
+#[derive(Clone, Copy)]
+pub(crate) struct RunMask<S: Simd> {
+    simd: S,
+    masks: [S::m64s; N_RUN],
+}
+
+impl<S: Simd> RunMask<S> {
+    #[inline(always)]
+    fn zip(mut self, other: Self, function: impl Fn(S, S::m64s, S::m64s) -> S::m64s) -> Self {
+        for (mask, other) in self.masks.iter_mut().zip(other.masks).take(N_RUN / S::F64_LANES) {
+            *mask = function(self.simd, *mask, other);
+        }
+        self
+    }
+}
+
+impl<S: Simd> Lane for Run<S> {
+    type Mask = RunMask<S>;
+
+    #[inline(always)]
+    fn constant(self, number: f64) -> Self {
+        Self { numbers: [number; N_RUN], ..self }
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.map(S::abs_f64s)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.map(S::sqrt_f64s)
+    }
+
+    #[inline(always)]
+    fn higher(self, other: Self) -> Self {
+        self.zip(other, higher)
+    }
+
+    #[inline(always)]
+    fn lower(self, other: Self) -> Self {
+        self.zip(other, lower)
+    }
+
+    #[inline(always)]
+    fn is_above(self, other: Self) -> RunMask<S> {
+        self.compare(other, S::greater_than_f64s)
+    }
+
+    #[inline(always)]
+    fn is_at_least(self, other: Self) -> RunMask<S> {
+        self.compare(other, S::greater_than_or_equal_f64s)
+    }
+
+    #[inline(always)]
+    fn is_equal(self, other: Self) -> RunMask<S> {
+        self.compare(other, S::equal_f64s)
+    }
+
+    #[inline(always)]
+    fn both(one: RunMask<S>, other: RunMask<S>) -> RunMask<S> {
+        one.zip(other, S::and_m64s)
+    }
+
+    #[inline(always)]
+    fn either(one: RunMask<S>, other: RunMask<S>) -> RunMask<S> {
+        one.zip(other, S::or_m64s)
+    }
+
+    #[inline(always)]
+    fn select(mask: RunMask<S>, mut yes: Self, no: Self) -> Self {
+        let registers: &mut [S::f64s] = pulp::bytemuck::cast_slice_mut(&mut yes.numbers);
+        for (i, (register, no)) in registers.iter_mut().zip(no.registers()).enumerate() {
+            *register = mask.simd.select_f64s(mask.masks[i], *register, *no);
+        }
+        yes
+    }
+}
