@@ -20,17 +20,20 @@ mod lane;
 mod lanes;
 mod macd;
 mod market;
+mod ohlcv;
 mod plan;
 mod recompute;
 mod returns;
 mod rsi;
 mod sar;
+mod single;
 mod slot;
 mod snapshot;
 mod stage;
 mod state;
 mod stochastic;
 mod supertrend;
+mod talib;
 mod tapes;
 mod trix;
 mod values;
@@ -39,10 +42,19 @@ mod wilder;
 mod window;
 
 pub use market::close_all;
+pub use ohlcv::Ohlcv;
 pub use plan::{need, plan};
 pub use recompute::{recompute, recompute_many, recompute_rows};
+pub use single::{
+    AccumulationDistribution, Adx, Aroon, AroonValue, Atr, Bands, Bollinger, Cci, ChaikinOscillator, Cmf, Dema,
+    Donchian, Ema, HeikinAshi, HeikinAshiBar, HistoricalVolatility, Ichimoku, IchimokuValue, Kama, Keltner,
+    LinearRegressionSlope, Macd, MacdValue, Mfi, MinusDi, Momentum, Natr, Obv, ParabolicSar, PlusDi, Ppo, Roc, Rsi,
+    Sma, Smoothing, Stochastic, StochasticRsi, StochasticValue, Supertrend, SupertrendValue, Tema, Trix,
+    UltimateOscillator, Vwap, WilliamsR, Wma,
+};
 pub use slot::Slot;
 pub use stage::{Dropped, IndicatorStage};
+pub use talib::{ParameterError, WARM_UP_MAX};
 pub use values::Values;
 
 #[cfg(test)]
