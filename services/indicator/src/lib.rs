@@ -10,11 +10,16 @@
 
 mod atr;
 mod average;
+mod builder;
 mod channel;
 mod directional;
 mod ema;
 mod engine;
+mod exchange;
+mod extras;
+mod formula;
 mod input;
+mod intraday;
 mod kama;
 mod lane;
 mod lanes;
@@ -29,6 +34,7 @@ mod sar;
 mod single;
 mod slot;
 mod snapshot;
+mod spec;
 mod stage;
 mod state;
 mod stochastic;
@@ -41,6 +47,7 @@ mod volume;
 mod wilder;
 mod window;
 
+pub use builder::{IndicatorOptions, IndicatorPlan, PlanBuilder, PlanErrors, PlannedSlot};
 pub use market::close_all;
 pub use ohlcv::Ohlcv;
 pub use plan::{need, plan};
@@ -53,6 +60,7 @@ pub use single::{
     UltimateOscillator, Vwap, WilliamsR, Wma,
 };
 pub use slot::Slot;
+pub use spec::PlanError;
 pub use stage::{Dropped, IndicatorStage};
 pub use talib::{ParameterError, WARM_UP_MAX};
 pub use values::Values;

@@ -87,7 +87,7 @@ impl Taken for &Ohlcv {
 /// The public methods of an indicator whose formula is `fn step(&mut self, input) -> Option<Output>`; the type has a field
 /// `newest` for its value.
 macro_rules! indicator {
-    ($name:ident($input:ident: $taken:ty) -> $output:ty, warm-up $warm_up:expr) => {
+    ($name:ident($input:ident: $taken:ty) -> $output:ty, warm-up |$own:ident| $warm_up:expr) => {
         impl $name {
             /// Takes in a final bar; its value once warm. What is refused has none and changes nothing.
             pub fn update(&mut self, $input: $taken) -> Option<$output> {
@@ -112,8 +112,8 @@ macro_rules! indicator {
 
             /// Bars up to the first value, that with it included.
             pub fn warm_up(&self) -> usize {
-                #[expect(clippy::redundant_closure_call, reason = "the expression names the indicator")]
-                ($warm_up)(self)
+                let $own = self;
+                $warm_up
             }
         }
     };

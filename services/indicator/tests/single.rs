@@ -1,6 +1,10 @@
 //! The single indicators against the batch functions of TA-Lib, and what they promise of themselves.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::needless_for_each, reason = "shorter")]
+#![expect(clippy::many_single_char_names, reason = "they stay beside the series they are")]
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "periods are small")]
+#![expect(clippy::type_complexity, reason = "rows of bars of indicators")]
 
 use indicator::*;
 use proptest::prelude::*;

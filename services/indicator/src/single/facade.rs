@@ -426,7 +426,7 @@ impl Aroon {
     }
 }
 
-indicator!(Aroon(bar: &Ohlcv) -> AroonValue, warm-up |aroon: &Self| aroon.run.warm_up());
+indicator!(Aroon(bar: &Ohlcv) -> AroonValue, warm-up |aroon| aroon.run.warm_up());
 
 /// Accumulation and distribution: volume by where the close stands in its bar, added up.
 ///
@@ -462,7 +462,7 @@ impl Default for AccumulationDistribution {
     }
 }
 
-indicator!(AccumulationDistribution(bar: &Ohlcv) -> f64, warm-up |_: &Self| 1);
+indicator!(AccumulationDistribution(bar: &Ohlcv) -> f64, warm-up |_own| 1);
 
 /// On-balance volume: the volume of rising closes less that of falling ones.
 ///

@@ -48,7 +48,7 @@ impl Mfi {
     }
 }
 
-indicator!(Mfi(bar: &Ohlcv) -> f64, warm-up |mfi: &Self| mfi.up.period() + 1);
+indicator!(Mfi(bar: &Ohlcv) -> f64, warm-up |mfi| mfi.up.period() + 1);
 
 /// Chaikin money flow: the volume of `period` bars by where each close stands in its bar.
 ///
@@ -84,7 +84,7 @@ impl Cmf {
     }
 }
 
-indicator!(Cmf(bar: &Ohlcv) -> f64, warm-up |cmf: &Self| cmf.flows.period());
+indicator!(Cmf(bar: &Ohlcv) -> f64, warm-up |cmf| cmf.flows.period());
 
 /// Mean of the typical price of `period` bars, weighted by volume.
 ///
@@ -119,4 +119,4 @@ impl Vwap {
     }
 }
 
-indicator!(Vwap(bar: &Ohlcv) -> f64, warm-up |vwap: &Self| vwap.flows.period());
+indicator!(Vwap(bar: &Ohlcv) -> f64, warm-up |vwap| vwap.flows.period());

@@ -37,7 +37,7 @@ impl Donchian {
     }
 }
 
-indicator!(Donchian(bar: &Ohlcv) -> Bands, warm-up |own: &Self| own.highs.period());
+indicator!(Donchian(bar: &Ohlcv) -> Bands, warm-up |own| own.highs.period());
 
 /// Bands of so many average true ranges around an exponential average of closes.
 ///
@@ -73,7 +73,7 @@ impl Keltner {
     }
 }
 
-indicator!(Keltner(bar: &Ohlcv) -> Bands, warm-up |own: &Self| own.middle.warm_up().max(own.range.warm_up()));
+indicator!(Keltner(bar: &Ohlcv) -> Bands, warm-up |own| own.middle.warm_up().max(own.range.warm_up()));
 
 values! {
     /// The values of [`Ichimoku`].
@@ -124,7 +124,7 @@ impl Ichimoku {
     }
 }
 
-indicator!(Ichimoku(bar: &Ohlcv) -> IchimokuValue, warm-up |own: &Self| {
+indicator!(Ichimoku(bar: &Ohlcv) -> IchimokuValue, warm-up |own| {
     own.conversion.warm_up().max(own.base.warm_up()).max(own.span.warm_up())
 });
 
@@ -172,4 +172,4 @@ impl HistoricalVolatility {
     }
 }
 
-indicator!(HistoricalVolatility(number: f64) -> f64, warm-up |own: &Self| own.returns.period() + 1);
+indicator!(HistoricalVolatility(number: f64) -> f64, warm-up |own| own.returns.period() + 1);

@@ -53,7 +53,7 @@ impl Rsi {
     }
 }
 
-indicator!(Rsi(number: f64) -> f64, warm-up |rsi: &Self| rsi.period + 1);
+indicator!(Rsi(number: f64) -> f64, warm-up |rsi| rsi.period + 1);
 
 /// Place of the relative strength index in its own range of `stochastic` bars, and the mean of `signal` such places.
 ///
@@ -89,4 +89,4 @@ impl StochasticRsi {
     }
 }
 
-indicator!(StochasticRsi(number: f64) -> StochasticValue, warm-up |own: &Self| own.rsi.warm_up() + own.place.warm_up() - 1);
+indicator!(StochasticRsi(number: f64) -> StochasticValue, warm-up |own| own.rsi.warm_up() + own.place.warm_up() - 1);

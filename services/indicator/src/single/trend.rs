@@ -55,9 +55,7 @@ impl Supertrend {
         let width = self.range.update(bar)? * self.factor;
         let middle = (bar.high + bar.low) * 0.5;
         let (upper, lower) = (middle + width, middle - width);
-        if !std::mem::replace(&mut self.is_started, true) {
-            (self.upper, self.lower) = (upper, lower);
-        } else {
+        if std::mem::replace(&mut self.is_started, true) {
             if upper < self.upper || close_before > self.upper {
                 self.upper = upper;
             }
@@ -65,13 +63,15 @@ impl Supertrend {
                 self.lower = lower;
             }
             self.is_up = if self.is_up { bar.close >= self.lower } else { bar.close > self.upper };
+        } else {
+            (self.upper, self.lower) = (upper, lower);
         }
         let (line, direction) = if self.is_up { (self.lower, 1.0) } else { (self.upper, -1.0) };
         Some(SupertrendValue { line, direction })
     }
 }
 
-indicator!(Supertrend(bar: &Ohlcv) -> SupertrendValue, warm-up |own: &Self| own.range.warm_up());
+indicator!(Supertrend(bar: &Ohlcv) -> SupertrendValue, warm-up |own| own.range.warm_up());
 
 /// Averaged bars: the close is the mean of the four prices, the open the middle of the averaged bar before.
 ///
@@ -94,6 +94,7 @@ impl HeikinAshi {
         Self::default()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of all formulas")]
     fn step(&mut self, bar: &Ohlcv) -> Option<HeikinAshiBar> {
         let close = (bar.open + bar.high + bar.low + bar.close) * 0.25;
         let open = self.next_open.unwrap_or((bar.open + bar.close) * 0.5);
@@ -104,4 +105,4 @@ impl HeikinAshi {
     }
 }
 
-indicator!(HeikinAshi(bar: &Ohlcv) -> HeikinAshiBar, warm-up |_: &Self| 1);
+indicator!(HeikinAshi(bar: &Ohlcv) -> HeikinAshiBar, warm-up |_own| 1);
