@@ -50,7 +50,7 @@ mod window;
 pub use builder::{IndicatorOptions, IndicatorPlan, PlanBuilder, PlanErrors, PlannedSlot};
 pub use market::close_all;
 pub use ohlcv::Ohlcv;
-pub use plan::{need, plan};
+pub use plan::{need, needs_range, plan};
 pub use recompute::{recompute, recompute_many, recompute_rows};
 pub use single::{
     AccumulationDistribution, Adx, Aroon, AroonValue, Atr, Bands, Bollinger, Cci, ChaikinOscillator, Cmf, Dema,
