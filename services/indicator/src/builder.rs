@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::extras::{Extras, Template};
 use crate::plan::{N_COLUMNS, NAMES, need, plan};
 use crate::slot::Slot;
-use crate::spec::{Extra, Kind, PlanError};
+use crate::spec::{CANDLESTICKS, Extra, Kind, PlanError};
 
 /// Which columns are computed: native ones, in their order, and extras behind them, in the order in which they were asked
 /// for.
@@ -132,6 +132,9 @@ macro_rules! ask {
                 #[must_use]
                 pub fn $method(self, $($parameter: $type),*) -> Self {
                     let arguments: Vec<String> = vec![$($parameter.to_string()),*];
+                    if arguments.is_empty() {
+                        return self.extra($name);
+                    }
                     self.extra(format!("{}({})", $name, arguments.join(", ")))
                 }
             )*
@@ -166,12 +169,18 @@ impl PlanBuilder {
     /// `ta:WMA(period = 30, in = volume)`, `ta:CDLENGULFING`: a function of the crate `ta-lib`.
     /// `session_vwap`, `session_vwap(from = 04:00)`, `anchored_vwap(from = 2026-01-05)`, `rvol_at_time(sessions = 10)`:
     /// columns that know the time of day.
+    /// `candlesticks`: sixteen patterns of TA-Lib, 100 where one points up, −100 down, 0 where there is none.
     ///
     /// A name in front, `fast = rsi(9)`, names the column; an indicator of several values appends what tells them apart.
     /// `docs/indicators.md` lists all there is.
     #[must_use]
     pub fn extra(mut self, text: impl Into<String>) -> Self {
-        self.extras.push(text.into());
+        let text = text.into();
+        if text.trim() == "candlesticks" {
+            self.extras.extend(CANDLESTICKS.map(str::to_owned));
+        } else {
+            self.extras.push(text);
+        }
         self
     }
 
@@ -298,6 +307,8 @@ ask! {
     heikin_ashi() = "heikin_ashi";
     /// [`HistoricalVolatility`](crate::HistoricalVolatility)
     historical_volatility(period: usize) = "hv";
+    /// Sixteen patterns of TA-Lib.
+    candlesticks() = "candlesticks";
     /// Mean price of the regular session, weighted by volume.
     session_vwap() = "session_vwap";
     /// Volume of the session over that of so many others at the same time.

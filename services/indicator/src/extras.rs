@@ -11,11 +11,13 @@ use crate::single::Live;
 use crate::spec::{Extra, Kind};
 use crate::talib::N_OUTPUTS_MAX;
 
-/// The state of an average that never forgets is that of this many times its warm-up: what came before has faded to less
-/// than rounding, `exp(−30)` of it at most for Wilder's averages.
+/// The state of an average that never forgets is that of this many times its warm-up, and of so many bars at least: what
+/// came before has faded, `exp(−30)` of it at most for Wilder's averages. Adaptive ones fade slower when nothing moves.
 const N_WARM_UPS: usize = 30;
-const N_RETAINED_MIN: usize = 256;
-const N_RETAINED_MAX: usize = 4096;
+const N_FADED_MIN: usize = 1024;
+const N_FADED_MAX: usize = 4096;
+/// A window has forgotten what came before it. More only makes starting again rarer.
+const N_WINDOW_MIN: usize = 64;
 
 /// What the extras of a plan are before the first bar.
 #[derive(Debug)]
@@ -40,12 +42,7 @@ impl Template {
             Kind::Intraday(intraday) => Some(Part::Intraday(intraday.clone())),
         };
         let parts: Vec<Part> = extras.iter().filter_map(part).collect();
-        let warm_ups = parts.iter().filter_map(|part| match part {
-            Part::Formula { formula, .. } => Some(formula.warm_up()),
-            Part::Intraday(_) => None,
-        });
-        let retained = |warm_up: usize| (warm_up * N_WARM_UPS).clamp(N_RETAINED_MIN, N_RETAINED_MAX).max(warm_up);
-        let n_retained = warm_ups.max().map_or(0, retained);
+        let n_retained = parts.iter().map(Part::n_retained).max().unwrap_or(0);
         let n_columns = parts.iter().map(Part::n_columns).sum();
         Self { parts, n_columns, n_retained }
     }
@@ -56,6 +53,16 @@ impl Template {
 }
 
 impl Part {
+    fn n_retained(&self) -> usize {
+        match self {
+            Self::Intraday(_) => 0,
+            Self::Formula { formula, .. } if formula.is_window() => (2 * formula.warm_up()).max(N_WINDOW_MIN),
+            Self::Formula { formula, .. } => {
+                (N_WARM_UPS * formula.warm_up()).clamp(N_FADED_MIN, N_FADED_MAX).max(formula.warm_up())
+            }
+        }
+    }
+
     fn n_columns(&self) -> usize {
         match self {
             Self::Formula { n_columns, .. } => *n_columns,

@@ -126,7 +126,7 @@ formulas! {
 
 pub(crate) fn of(call: &Call) -> Result<Extra, PlanError> {
     let Some(formula) = FORMULAS.iter().find(|formula| formula.name == call.indicator) else {
-        let names = FORMULAS.iter().map(|formula| formula.name).chain(crate::intraday::NAMES);
+        let names = FORMULAS.iter().map(|formula| formula.name).chain(crate::intraday::NAMES).chain(["candlesticks"]);
         let known = names.collect::<Vec<_>>().join(", ");
         let (spec, name) = (call.spec.clone(), call.indicator.clone());
         return Err(PlanError::UnknownIndicator { spec, name, known });

@@ -125,6 +125,8 @@ pub(crate) trait Live: std::fmt::Debug + Send + Sync {
     fn warm_up(&self) -> usize;
     /// Whether it needs open, high or low.
     fn needs_range(&self) -> bool;
+    /// Whether a bar is forgotten when so many others have followed as the warm-up has; it fades otherwise.
+    fn is_window(&self) -> bool;
     fn update(&mut self, bar: &Ohlcv) -> Option<Row>;
     fn amend(&self, bar: &Ohlcv) -> Option<Row>;
     fn boxed(&self) -> Box<dyn Live>;
@@ -137,7 +139,7 @@ impl Clone for Box<dyn Live> {
 }
 
 macro_rules! live {
-    ($bar:ident => $input:expr, needs range $needs_range:literal: $($name:ident)+) => {
+    ($bar:ident => $input:expr, needs range $needs_range:literal, is window $is_window:literal: $($name:ident)+) => {
         $(impl Live for $name {
             fn warm_up(&self) -> usize {
                 $name::warm_up(self)
@@ -145,6 +147,10 @@ macro_rules! live {
 
             fn needs_range(&self) -> bool {
                 $needs_range
+            }
+
+            fn is_window(&self) -> bool {
+                $is_window
             }
 
             fn update(&mut self, $bar: &Ohlcv) -> Option<Row> {
@@ -162,12 +168,14 @@ macro_rules! live {
     };
 }
 
-live!(bar => bar.close, needs range false:
-    Sma Ema Wma Dema Tema Kama Momentum Roc Trix LinearRegressionSlope Ppo Macd Bollinger Rsi StochasticRsi
-    HistoricalVolatility);
-live!(bar => bar, needs range true:
-    Atr Natr Adx PlusDi MinusDi Stochastic Cci WilliamsR Aroon ParabolicSar UltimateOscillator AccumulationDistribution
-    ChaikinOscillator Mfi Cmf Vwap Donchian Keltner Supertrend Ichimoku HeikinAshi);
+live!(bar => bar.close, needs range false, is window true:
+    Sma Wma Momentum Roc LinearRegressionSlope Bollinger HistoricalVolatility);
+live!(bar => bar.close, needs range false, is window false:
+    Ema Dema Tema Kama Trix Ppo Macd Rsi StochasticRsi);
+live!(bar => bar, needs range true, is window true:
+    Stochastic Cci WilliamsR Aroon UltimateOscillator Mfi Cmf Vwap Donchian Ichimoku);
+live!(bar => bar, needs range true, is window false:
+    Atr Natr Adx PlusDi MinusDi ParabolicSar AccumulationDistribution ChaikinOscillator Keltner Supertrend HeikinAshi);
 
 /// A period that a formula of our own cannot have.
 pub(crate) fn check_period(

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ta_lib::abstract_api::{self, FuncInfo, OptInputType};
+use ta_lib::abstract_api::{self, FuncInfo, Group, OptInputType};
 
 use crate::formula;
 use crate::intraday::{self, Intraday};
 use crate::ohlcv::Field;
+use crate::plan::need;
 use crate::single::Live;
 use crate::talib::{self, Function, Number, ParameterError, Row, Running};
 
@@ -75,7 +76,8 @@ impl Extra {
     pub(crate) fn need(&self) -> u32 {
         match &self.kind {
             Kind::Formula(formula) => u32::try_from(formula.warm_up()).unwrap_or(u32::MAX),
-            Kind::Native | Kind::Intraday(_) => 1,
+            Kind::Native => self.columns.iter().filter_map(|column| need(column)).max().unwrap_or(1),
+            Kind::Intraday(_) => 1,
         }
     }
 }
@@ -194,17 +196,41 @@ pub(crate) fn label(value: &str) -> String {
     value.to_ascii_lowercase().replace('.', "").replace('-', "m")
 }
 
-/// Totals that depend on the bar where they start.
-const UNBOUNDED: [(&str, &str); 9] = [
+/// A first set of patterns of bars, asked for together: reversals that most charts mark.
+pub(crate) const CANDLESTICKS: [&str; 16] = [
+    "ta:CDLDOJI",
+    "ta:CDLDRAGONFLYDOJI",
+    "ta:CDLGRAVESTONEDOJI",
+    "ta:CDLHAMMER",
+    "ta:CDLHANGINGMAN",
+    "ta:CDLINVERTEDHAMMER",
+    "ta:CDLSHOOTINGSTAR",
+    "ta:CDLMARUBOZU",
+    "ta:CDLENGULFING",
+    "ta:CDLHARAMI",
+    "ta:CDLPIERCING",
+    "ta:CDLDARKCLOUDCOVER",
+    "ta:CDLMORNINGSTAR",
+    "ta:CDLEVENINGSTAR",
+    "ta:CDL3WHITESOLDIERS",
+    "ta:CDL3BLACKCROWS",
+];
+
+/// Totals, and places of bars, that depend on the bar where they start.
+pub(crate) const UNBOUNDED: [(&str, &str); 13] = [
     ("AD", "the native column `ad` does so exactly"),
     ("ASI", "compute it outside"),
     ("CUMSUM", "compute it outside"),
+    ("MAXINDEX", "`aroon` and `ta:AROON` say how old the extremes are"),
+    ("MININDEX", "`aroon` and `ta:AROON` say how old the extremes are"),
+    ("MINMAXINDEX", "`aroon` and `ta:AROON` say how old the extremes are"),
     ("NVI", "compute it outside"),
     ("OBV", "the native column `obv` does so exactly"),
     ("PVI", "compute it outside"),
     ("PVT", "compute it outside"),
     ("VWAP", "`session_vwap`, `anchored_vwap` and the native column `vwap20` say where they start"),
     ("WAD", "compute it outside"),
+    ("ZIGZAG", "compute it outside"),
 ];
 
 fn ta_lib(call: &Call, name: &str) -> Result<Extra, PlanError> {
@@ -261,6 +287,12 @@ impl Live for Running {
 
     fn needs_range(&self) -> bool {
         self.function().inputs().iter().any(|field| field.is_of_range())
+    }
+
+    fn is_window(&self) -> bool {
+        let windows =
+            [Group::PatternRecognition, Group::MathOperators, Group::MathTransform, Group::StatisticFunctions];
+        windows.contains(&self.function().info().group)
     }
 
     fn update(&mut self, bar: &crate::Ohlcv) -> Option<Row> {

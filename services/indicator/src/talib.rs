@@ -169,6 +169,10 @@ impl Function {
         Ok(Self { id, numbers, inputs, warm_up })
     }
 
+    pub(crate) fn info(&self) -> &'static FuncInfo {
+        self.id.info()
+    }
+
     pub(crate) fn inputs(&self) -> &[Field] {
         &self.inputs
     }
