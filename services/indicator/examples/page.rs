@@ -218,8 +218,8 @@ Extras follow the rules of native columns: a forming bar leaves no trace, the ne
 to the bit, a refused bar leaves nothing. Their state is kept as bars, up to twice as many as the plan needs: for a window,
 such as a pattern of bars, 64 or twice its warm-up; for what never forgets, thirty times its warm-up, at least 1,024 and at
 most 4,096. What came before them has faded: to 1e-9 at the defaults of every function, and less where an average of more
-than 200 bars meets the upper bound. A bar is 40 bytes, so a pattern costs up to 5 KB a symbol and timeframe, an average up
-to 80 KB. A plan without extras costs nothing.
+than 200 bars meets the upper bound. Of a bar only the numbers are kept that the plan reads, 8 bytes each: a pattern costs
+up to 4 KB a symbol and timeframe, an average of closes up to 16 KB. A plan without extras costs nothing.
 
 A session is that of New York: from `from` (half past nine) to midnight. Columns of the session are missing on daily bars,
 in a session whose beginning was not seen, and where a bar is astride the beginning, such as an hourly one at nine.

@@ -52,6 +52,18 @@ impl IndicatorPlan {
         PlannedSlot { slot: Slot::default(), extras: self.extras(timeframe), plan: self.clone() }
     }
 
+    /// The row of the last of some bars, as closing them one by one would give it; `None` without bars.
+    pub fn recompute<'a>(&self, timeframe: Timeframe, bars: impl IntoIterator<Item = &'a Bar>) -> Option<Vec<f64>> {
+        let mut bars = bars.into_iter();
+        let mut last = bars.next()?;
+        let mut slot = self.start(timeframe);
+        for bar in bars {
+            slot.push(last);
+            last = bar;
+        }
+        Some(slot.amend(last))
+    }
+
     /// `None` when there are none, so that they cost nothing.
     pub(crate) fn extras(&self, timeframe: Timeframe) -> Option<Box<Extras>> {
         let has_extras = self.template.n_columns() > 0;
@@ -362,6 +374,14 @@ impl PlannedSlot {
             extras.close(bar, &mut row);
         }
         row
+    }
+
+    /// Takes in a final bar as [`close`](Self::close) does, without computing the native columns.
+    pub fn push(&mut self, bar: &Bar) {
+        self.slot.push(bar);
+        if let Some(extras) = &mut self.extras {
+            extras.close(bar, &mut Vec::new());
+        }
     }
 
     /// Takes in another version of the newest bar in its place. One bar deep, as [`Slot::correct`].

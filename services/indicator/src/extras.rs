@@ -6,7 +6,7 @@ use schemas::{Bar, BarFlags, F64Column, Timeframe};
 use serde::{Deserialize, Serialize};
 
 use crate::intraday::Intraday;
-use crate::ohlcv::Ohlcv;
+use crate::ohlcv::{Field, Ohlcv};
 use crate::single::Live;
 use crate::spec::{Extra, Kind};
 use crate::talib::N_OUTPUTS_MAX;
@@ -26,6 +26,8 @@ pub(crate) struct Template {
     n_columns: usize,
     /// Bars that a formula starts again on; 0 when there is no formula.
     n_retained: usize,
+    /// What is kept of a bar: what any of the formulas reads.
+    fields: Vec<Field>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,7 +46,11 @@ impl Template {
         let parts: Vec<Part> = extras.iter().filter_map(part).collect();
         let n_retained = parts.iter().map(Part::n_retained).max().unwrap_or(0);
         let n_columns = parts.iter().map(Part::n_columns).sum();
-        Self { parts, n_columns, n_retained }
+        let is_read = |field: &Field| {
+            parts.iter().any(|part| matches!(part, Part::Formula { formula, .. } if formula.fields().contains(field)))
+        };
+        let fields = Field::ALL.into_iter().filter(is_read).collect();
+        Self { parts, n_columns, n_retained, fields }
     }
 
     pub(crate) fn n_columns(&self) -> usize {
@@ -83,7 +89,8 @@ pub(crate) struct Extras {
     template: Arc<Template>,
     timeframe: Timeframe,
     parts: Vec<Part>,
-    bars: Vec<Ohlcv>,
+    /// The fields of bar after bar.
+    bars: Vec<f64>,
     /// Bars at the beginning that are not live; they are kept for an undo of the newest bar.
     n_stale: usize,
 }
@@ -108,8 +115,8 @@ impl Extras {
                 (Part::Intraday(intraday), _) => row.push(intraday.amend(bar, self.timeframe)),
                 (Part::Formula { formula, n_columns }, Part::Formula { formula: fresh, .. }) => {
                     let formula = if is_start { fresh } else { formula };
-                    let lacks = bar.flags.contains(BarFlags::CLOSE_ONLY) && formula.needs_range();
-                    push(row, (!lacks).then(|| formula.amend(&ohlcv)).flatten(), *n_columns);
+                    let values = if lacks(formula.as_ref(), &ohlcv) { None } else { formula.amend(&ohlcv) };
+                    push(row, values, *n_columns);
                 }
                 (Part::Formula { .. }, Part::Intraday(_)) => unreachable!("the parts are those of the template"),
             }
@@ -122,9 +129,9 @@ impl Extras {
             row.resize(row.len() + self.template.n_columns, f64::NAN);
             return;
         }
-        self.bars.drain(..std::mem::take(&mut self.n_stale));
+        self.bars.drain(..std::mem::take(&mut self.n_stale) * self.template.fields.len());
         if bar.flags.contains(BarFlags::SEGMENT_START) {
-            self.n_stale = self.bars.len();
+            self.n_stale = self.n_bars();
             self.start_formulas();
         }
         let ohlcv = Ohlcv::from(bar);
@@ -136,9 +143,9 @@ impl Extras {
         }
         let n_retained = self.template.n_retained;
         if n_retained > 0 {
-            self.bars.push(ohlcv);
-            if self.bars.len() - self.n_stale >= 2 * n_retained {
-                self.n_stale = self.bars.len() - n_retained;
+            self.bars.extend(self.template.fields.iter().map(|field| ohlcv.get(*field)));
+            if self.n_bars() - self.n_stale >= 2 * n_retained {
+                self.n_stale = self.n_bars() - n_retained;
                 self.replay();
             }
         }
@@ -147,7 +154,7 @@ impl Extras {
     /// Takes in another version of the newest bar in its place; on its own when there is none.
     pub(crate) fn correct(&mut self, bar: &Bar, row: &mut Vec<f64>) {
         if bar.check().is_ok() {
-            self.bars.pop();
+            self.bars.truncate(self.bars.len().saturating_sub(self.template.fields.len()));
             // The bar that made them stale is gone.
             self.n_stale = 0;
             self.replay();
@@ -162,10 +169,10 @@ impl Extras {
 
     /// See [`Slot::rescale`](crate::Slot::rescale).
     pub(crate) fn rescale(&mut self, price_factor: f64) {
-        for bar in &mut self.bars {
-            let Ohlcv { open, high, low, close, volume } = *bar;
-            let [open, high, low, close] = [open, high, low, close].map(|price| price * price_factor);
-            *bar = Ohlcv { open, high, low, close, volume: volume / price_factor };
+        for bar in self.bars.chunks_exact_mut(self.template.fields.len().max(1)) {
+            for (number, field) in bar.iter_mut().zip(&self.template.fields) {
+                *number = if *field == Field::Volume { *number / price_factor } else { *number * price_factor };
+            }
         }
         for part in &mut self.parts {
             if let Part::Intraday(intraday) = part {
@@ -173,6 +180,10 @@ impl Extras {
             }
         }
         self.replay();
+    }
+
+    fn n_bars(&self) -> usize {
+        self.bars.len() / self.template.fields.len().max(1)
     }
 
     fn start_formulas(&mut self) {
@@ -188,8 +199,9 @@ impl Extras {
         self.start_formulas();
         for (part, fresh) in self.parts.iter_mut().zip(&self.template.parts) {
             if let Part::Formula { formula, .. } = part {
-                for bar in &self.bars[self.n_stale..] {
-                    step(formula, fresh, bar);
+                let fields = &self.template.fields;
+                for bar in self.bars.chunks_exact(fields.len()).skip(self.n_stale) {
+                    step(formula, fresh, &Ohlcv::partial(fields, bar));
                 }
             }
         }
@@ -198,13 +210,18 @@ impl Extras {
 
 /// A bar that knows its close only is a hole to a formula that needs more: it starts again behind it.
 fn step(formula: &mut Box<dyn Live>, fresh: &Part, bar: &Ohlcv) -> Option<crate::talib::Row> {
-    if formula.needs_range() && bar.high.is_nan() {
+    if lacks(formula.as_ref(), bar) {
         if let Part::Formula { formula: fresh, .. } = fresh {
             formula.clone_from(fresh);
         }
         return None;
     }
     formula.update(bar)
+}
+
+/// Whether the bar has not all that a formula reads.
+fn lacks(formula: &dyn Live, bar: &Ohlcv) -> bool {
+    formula.fields().iter().any(|field| bar.get(*field).is_nan())
 }
 
 fn push(row: &mut Vec<f64>, values: Option<[f64; N_OUTPUTS_MAX]>, n_columns: usize) {
@@ -215,26 +232,19 @@ fn push(row: &mut Vec<f64>, values: Option<[f64; N_OUTPUTS_MAX]>, n_columns: usi
 /// What outlives the process.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ExtrasState {
-    /// Open, high, low, close and volume of bar after bar.
+    /// What the plan reads of bar after bar.
     bars: F64Column,
     n_stale: u64,
     intraday: Vec<Intraday>,
 }
 
-const N_FIELDS: usize = 5;
-
 impl From<&Extras> for ExtrasState {
     fn from(extras: &Extras) -> Self {
-        let fields = |bar: &Ohlcv| [bar.open, bar.high, bar.low, bar.close, bar.volume];
         let intraday = extras.parts.iter().filter_map(|part| match part {
             Part::Intraday(intraday) => Some(intraday.clone()),
             Part::Formula { .. } => None,
         });
-        Self {
-            bars: extras.bars.iter().flat_map(fields).collect::<Vec<f64>>().into(),
-            n_stale: extras.n_stale as u64,
-            intraday: intraday.collect(),
-        }
+        Self { bars: extras.bars.clone().into(), n_stale: extras.n_stale as u64, intraday: intraday.collect() }
     }
 }
 
@@ -242,13 +252,10 @@ impl ExtrasState {
     /// `None` when no sequence of bars leads to it.
     pub(crate) fn restore(self, template: &Arc<Template>, timeframe: Timeframe) -> Option<Extras> {
         let mut extras = Extras::new(Arc::clone(template), timeframe);
-        let (bars, rest) = self.bars.as_chunks::<N_FIELDS>();
-        extras.bars =
-            bars.iter().map(|&[open, high, low, close, volume]| Ohlcv { open, high, low, close, volume }).collect();
+        extras.bars = self.bars.0;
         extras.n_stale = usize::try_from(self.n_stale).ok()?;
-        // A new segment makes up to twice the retained bars stale, and may grow to as many itself.
-        let fits = extras.n_stale <= extras.bars.len() && extras.bars.len() <= 4 * template.n_retained;
-        if !rest.is_empty() || !fits {
+        let is_whole = extras.bars.len() == extras.n_bars() * template.fields.len();
+        if !is_whole || extras.n_stale > extras.n_bars() || extras.n_bars() > 2 * template.n_retained {
             return None;
         }
         let mut intraday = self.intraday.into_iter();

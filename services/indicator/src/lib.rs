@@ -12,7 +12,8 @@
 //! The rules are the same everywhere. A final bar is closed, a forming one is amended: that shows what closing it would
 //! give and changes nothing. Warm-up and undefined values are missing, never zero. A bar that cannot be (see
 //! [`Bar::check`](schemas::Bar::check)) is refused and leaves no trace. The same bars give the same bits, alone or beside
-//! others, on every processor, before and after a restart.
+//! others, on every processor, before and after a restart; only functions of TA-Lib that take sines or logarithms may
+//! differ between machines in their last bits.
 //!
 //! [`plan`] names the native columns, which a SIMD engine computes; `docs/indicators.md` lists them with their sources, and
 //! everything else that a plan can be asked for. Conventions are TA-Lib's, unstable period 0.

@@ -27,6 +27,22 @@ impl Ohlcv {
         (self.high + self.low + self.close) / 3.0
     }
 
+    /// A bar that knows some of its numbers; the others are NaN.
+    pub(crate) fn partial(fields: &[Field], numbers: &[f64]) -> Self {
+        let nan = f64::NAN;
+        let mut bar = Self::new(nan, nan, nan, nan, nan);
+        for (field, number) in fields.iter().zip(numbers) {
+            *match field {
+                Field::Open => &mut bar.open,
+                Field::High => &mut bar.high,
+                Field::Low => &mut bar.low,
+                Field::Close => &mut bar.close,
+                Field::Volume => &mut bar.volume,
+            } = *number;
+        }
+        bar
+    }
+
     pub(crate) fn get(&self, field: Field) -> f64 {
         match field {
             Field::Open => self.open,
@@ -70,10 +86,5 @@ impl Field {
 
     pub(crate) fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.as_str() == name)
-    }
-
-    /// Whether a bar that knows its close only lacks it.
-    pub(crate) fn is_of_range(self) -> bool {
-        matches!(self, Self::Open | Self::High | Self::Low)
     }
 }

@@ -11,7 +11,7 @@
 //! Where TA-Lib has the indicator, the numbers are those of the crate `ta-lib` to the bit, except for [`Rsi`] and [`Mfi`],
 //! whose numbers where nothing moves are those of its C library 0.8.1, as in the columns of [`plan`](crate::plan()).
 
-use crate::ohlcv::Ohlcv;
+use crate::ohlcv::{Field, Ohlcv};
 use crate::talib::{ParameterError, Row};
 
 mod facade;
@@ -123,8 +123,8 @@ pub(crate) use indicator;
 /// An indicator as a part of a plan: bars in, numbers out.
 pub(crate) trait Live: std::fmt::Debug + Send + Sync {
     fn warm_up(&self) -> usize;
-    /// Whether it needs open, high or low.
-    fn needs_range(&self) -> bool;
+    /// What it reads of a bar.
+    fn fields(&self) -> &[Field];
     /// Whether a bar is forgotten when so many others have followed as the warm-up has; it fades otherwise.
     fn is_window(&self) -> bool;
     fn update(&mut self, bar: &Ohlcv) -> Option<Row>;
@@ -139,14 +139,14 @@ impl Clone for Box<dyn Live> {
 }
 
 macro_rules! live {
-    ($bar:ident => $input:expr, needs range $needs_range:literal, is window $is_window:literal: $($name:ident)+) => {
+    ($bar:ident => $input:expr, reads $fields:expr, is window $is_window:literal: $($name:ident)+) => {
         $(impl Live for $name {
             fn warm_up(&self) -> usize {
                 $name::warm_up(self)
             }
 
-            fn needs_range(&self) -> bool {
-                $needs_range
+            fn fields(&self) -> &[Field] {
+                $fields
             }
 
             fn is_window(&self) -> bool {
@@ -168,13 +168,13 @@ macro_rules! live {
     };
 }
 
-live!(bar => bar.close, needs range false, is window true:
+live!(bar => bar.close, reads &[Field::Close], is window true:
     Sma Wma Momentum Roc LinearRegressionSlope Bollinger HistoricalVolatility);
-live!(bar => bar.close, needs range false, is window false:
+live!(bar => bar.close, reads &[Field::Close], is window false:
     Ema Dema Tema Kama Trix Ppo Macd Rsi StochasticRsi);
-live!(bar => bar, needs range true, is window true:
+live!(bar => bar, reads &Field::ALL, is window true:
     Stochastic Cci WilliamsR Aroon UltimateOscillator Mfi Cmf Vwap Donchian Ichimoku);
-live!(bar => bar, needs range true, is window false:
+live!(bar => bar, reads &Field::ALL, is window false:
     Atr Natr Adx PlusDi MinusDi ParabolicSar AccumulationDistribution ChaikinOscillator Keltner Supertrend HeikinAshi);
 
 /// A period that a formula of our own cannot have.

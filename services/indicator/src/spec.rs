@@ -285,8 +285,8 @@ impl Live for Running {
         Self::warm_up(self)
     }
 
-    fn needs_range(&self) -> bool {
-        self.function().inputs().iter().any(|field| field.is_of_range())
+    fn fields(&self) -> &[Field] {
+        self.function().inputs()
     }
 
     fn is_window(&self) -> bool {

@@ -249,12 +249,9 @@ impl Track {
         let key = (state.timeframe, state.symbol);
         let extras = match (state.extras, plan.n_extras() > 0) {
             (None, false) => None,
-            (Some(extras), true) => extras.restore(plan.template(), key.0).map(Box::new),
-            _ => return Err(SlotFault::Extras),
+            (Some(extras), true) => Some(Box::new(extras.restore(plan.template(), key.0).ok_or(SlotFault::Extras)?)),
+            (None, true) | (Some(_), false) => return Err(SlotFault::Extras),
         };
-        if extras.is_some() != (plan.n_extras() > 0) {
-            return Err(SlotFault::Extras);
-        }
         Ok(Self { key, slot: state.slot.try_into()?, extras, closed: state.closed, forming: state.forming })
     }
 }

@@ -365,7 +365,9 @@ proptest! {
         history.iter().for_each(|bar| drop(slot.close(bar)));
         let day = i32::try_from(history.len()).unwrap();
         let forming = Bar { open_time: EventTime::from_days(day), ..forming };
+        let recomputed = plan.recompute(Timeframe::D1, history.iter().chain([&forming]));
         let shown = slot.amend(&forming);
+        prop_assert_eq!(bits(&recomputed.unwrap()), bits(&shown));
         prop_assert_eq!(bits(&shown), bits(&slot.amend(&forming)));
         prop_assert_eq!(bits(&shown), bits(&slot.close(&forming)));
     }
