@@ -117,7 +117,8 @@ impl std::error::Error for PlanErrors {}
 /// use indicator::PlanBuilder;
 ///
 /// let plan = PlanBuilder::new().rsi(9).macd(5, 35, 5).extra("ta:CDLENGULFING").build()?;
-/// assert_eq!(plan.columns().columns()[87..], ["rsi9", "macd_5_35_5", "macd_signal_5_35_5", "macd_hist_5_35_5", "ta_cdlengulfing"]);
+/// let extras = &plan.columns().columns()[indicator::plan().len()..];
+/// assert_eq!(extras, ["rsi9", "macd_5_35_5", "macd_signal_5_35_5", "macd_hist_5_35_5", "ta_cdlengulfing"]);
 ///
 /// let small = PlanBuilder::empty().rsi(14).rsi(9).build()?;
 /// assert_eq!(small.columns().columns(), ["rsi14", "rsi9"]);
