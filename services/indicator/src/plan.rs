@@ -17,6 +17,15 @@ pub fn need(column: &str) -> Option<u32> {
     NAMES.iter().position(|name| *name == column).map(|at| NEEDS[at])
 }
 
+/// Whether a column is computed from open, high or low.
+///
+/// # Shape
+/// `None` when the column is not in the plan. Such a column is missing from the first bar of a segment that knows its
+/// close only ([`BarFlags::CLOSE_ONLY`](schemas::BarFlags::CLOSE_ONLY)) to the end of the segment.
+pub fn needs_range(column: &str) -> Option<bool> {
+    NAMES.iter().position(|name| *name == column).map(|at| OF_RANGE[at])
+}
+
 /// Names the columns once, so that neither a name nor a value can be in the wrong place: `column = name, need;`.
 macro_rules! columns {
     ($($(#[$doc:meta])* $column:ident = $name:literal, $need:literal;)*) => {
@@ -33,6 +42,63 @@ macro_rules! columns {
 pub(crate) const N_COLUMNS: usize = NAMES.len();
 /// From this bar of a segment on every column is warm.
 pub(crate) const NEED_MAX: u32 = need_max();
+
+/// By column: whether it needs open, high or low.
+pub(crate) const OF_RANGE: [bool; N_COLUMNS] = of_range();
+
+const fn of_range() -> [bool; N_COLUMNS] {
+    use Column::{
+        Ad, Adosc310, Adx14, AroonDown25, AroonUp25, Aroonosc25, Atr14, AtrPct14, AtrPctSimple14, Cci20, Cmf20,
+        DonchianLo20, DonchianMid20, DonchianUp20, GapMean10, GapPct, HeikinAshiTrend, IchimokuKijun, IchimokuSpanA,
+        IchimokuSpanB, IchimokuTenkan, KeltnerLo20, KeltnerUp20, Mfi14, MinusDi14, Natr14, PlusDi14, Sar00202, StochD,
+        StochK, Supertrend, SupertrendDirection, Trange, Ultosc71428, Vwap20, Willr14,
+    };
+    let columns = [
+        Trange,
+        Atr14,
+        Natr14,
+        PlusDi14,
+        MinusDi14,
+        Adx14,
+        StochK,
+        StochD,
+        Cci20,
+        Mfi14,
+        Willr14,
+        Ultosc71428,
+        AroonUp25,
+        AroonDown25,
+        Aroonosc25,
+        Sar00202,
+        Ad,
+        Adosc310,
+        Cmf20,
+        Vwap20,
+        DonchianUp20,
+        DonchianMid20,
+        DonchianLo20,
+        KeltnerUp20,
+        KeltnerLo20,
+        AtrPct14,
+        AtrPctSimple14,
+        GapPct,
+        GapMean10,
+        Supertrend,
+        SupertrendDirection,
+        IchimokuTenkan,
+        IchimokuKijun,
+        IchimokuSpanA,
+        IchimokuSpanB,
+        HeikinAshiTrend,
+    ];
+    let mut of_range = [false; N_COLUMNS];
+    let mut at = 0;
+    while at < columns.len() {
+        of_range[columns[at] as usize] = true;
+        at += 1;
+    }
+    of_range
+}
 
 const fn need_max() -> u32 {
     let mut max = 0;

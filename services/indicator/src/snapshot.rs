@@ -3,6 +3,7 @@
 use schemas::{EventTime, F64Column, Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 
+use crate::extras::ExtrasState;
 use crate::extremes::Blocks;
 use crate::slot::{Head, Slot};
 use crate::state::{State as _, Unit};
@@ -28,6 +29,9 @@ pub(crate) struct TrackState {
     pub(crate) closed: Option<Stamp>,
     pub(crate) forming: Option<Stamp>,
     pub(crate) slot: SlotState,
+    /// Behind everything else and left out where there are none, so that they change no snapshot without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extras: Option<ExtrasState>,
 }
 
 /// Which version of which bar.
@@ -67,6 +71,8 @@ pub(crate) enum SlotFault {
     Count { n_bars: u32 },
     #[error("windows that begin at {offset}")]
     Offset { offset: u8 },
+    #[error("extra columns that are not those of the plan")]
+    Extras,
 }
 
 impl TryFrom<SlotState> for Slot {

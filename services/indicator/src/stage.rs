@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use pipeline::{Rejected, Restore, Stage};
 use schemas::{Bar, BarBatch, BarBatchBuilder, FeatureBatch, Partition, Symbol, Timeframe};
 
-use crate::plan::{N_COLUMNS, plan};
+use crate::builder::IndicatorPlan;
+use crate::extras::{Extras, ExtrasState};
 use crate::slot::Slot;
 use crate::snapshot::{LAYOUT_VERSION, PartitionState, SlotFault, Stamp, TrackState};
 use crate::values::Values;
@@ -16,7 +17,7 @@ use crate::values::Values;
 #[derive(Debug)]
 pub struct IndicatorStage {
     shards: Vec<Shard>,
-    plan_hash: u64,
+    plan: IndicatorPlan,
     dropped: Dropped,
     /// What of it was reported already.
     reported: Dropped,
@@ -48,6 +49,8 @@ type Key = (Timeframe, Symbol);
 struct Track {
     key: Key,
     slot: Slot,
+    /// `None` when the plan has native columns only.
+    extras: Option<Box<Extras>>,
     /// The newest final bar.
     closed: Option<Stamp>,
     /// The newest forming bar; always newer than `closed`.
@@ -67,18 +70,28 @@ enum Verdict {
 
 impl Default for IndicatorStage {
     fn default() -> Self {
-        Self {
-            shards: Partition::all().map(|_| Shard::default()).collect(),
-            plan_hash: plan().hash(),
-            dropped: Dropped::default(),
-            reported: Dropped::default(),
-        }
+        Self::with_plan(IndicatorPlan::default())
     }
 }
 
 impl IndicatorStage {
+    /// With every native column and no other.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub fn with_plan(plan: IndicatorPlan) -> Self {
+        Self {
+            shards: Partition::all().map(|_| Shard::default()).collect(),
+            plan,
+            dropped: Dropped::default(),
+            reported: Dropped::default(),
+        }
+    }
+
+    /// What the columns of the output are.
+    pub fn plan(&self) -> &IndicatorPlan {
+        &self.plan
     }
 
     /// Since the stage was made.
@@ -94,14 +107,17 @@ impl Stage for IndicatorStage {
     fn on_batch(&mut self, input: BarBatch, out: &mut Vec<FeatureBatch>) -> Result<(), Rejected> {
         let timeframe = input.header().timeframe;
         let shard = &mut self.shards[input.header().partition.index()];
+        let mut extras = Vec::new();
         let results: Vec<Option<Values>> = input
             .rows()
             .iter()
-            .map(|&(symbol, ref bar)| shard.track((timeframe, symbol)).apply(bar, &mut self.dropped))
+            .map(|&(symbol, ref bar)| {
+                shard.track((timeframe, symbol), &self.plan).apply(bar, &mut extras, &mut self.dropped)
+            })
             .collect();
         let rows: Vec<Values> = results.iter().copied().flatten().collect();
         let bars = if rows.len() == input.len() { input } else { keep(&input, &results) };
-        let features = FeatureBatch::new(bars, self.plan_hash, column_major(&rows));
+        let features = FeatureBatch::new(bars, self.plan.columns().hash(), column_major(&self.plan, &rows, &extras));
         out.push(features.expect("a row has all columns, and its numbers are finite or missing"));
         Ok(())
     }
@@ -133,7 +149,7 @@ impl Stage for IndicatorStage {
 impl Restore for IndicatorStage {
     fn layout(&self) -> u64 {
         // The multiplier spreads small versions over all bits; any odd number would do.
-        self.plan_hash ^ LAYOUT_VERSION.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.plan.formula_hash() ^ LAYOUT_VERSION.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     fn snapshot(&self, partition: Partition) -> Vec<u8> {
@@ -145,36 +161,47 @@ impl Restore for IndicatorStage {
     }
 
     fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
-        self.shards[partition.index()] = read(partition, self.layout(), bytes)?;
+        self.shards[partition.index()] = read(partition, self.layout(), &self.plan, bytes)?;
         Ok(())
     }
 }
 
 impl Shard {
-    fn track(&mut self, key: Key) -> &mut Track {
+    fn track(&mut self, key: Key, plan: &IndicatorPlan) -> &mut Track {
         let place = *self.index.entry(key).or_insert(self.tracks.len());
         if place == self.tracks.len() {
-            self.tracks.push(Track { key, slot: Slot::default(), closed: None, forming: None });
+            let extras = plan.extras(key.0);
+            self.tracks.push(Track { key, slot: Slot::default(), extras, closed: None, forming: None });
         }
         &mut self.tracks[place]
     }
 }
 
 impl Track {
-    fn apply(&mut self, bar: &Bar, dropped: &mut Dropped) -> Option<Values> {
+    /// Appends the extra columns, if there are any, to those of the rows before.
+    fn apply(&mut self, bar: &Bar, extras: &mut Vec<f64>, dropped: &mut Dropped) -> Option<Values> {
         let stamp = Some(Stamp { open_time: bar.open_time, revision: bar.revision });
         let counter = match self.judge(bar) {
             Verdict::Amend => {
                 self.forming = stamp;
+                if let Some(own) = &self.extras {
+                    own.amend(bar, extras);
+                }
                 return Some(self.slot.amend(bar));
             }
             Verdict::Close => {
                 self.closed = stamp;
                 self.forming = self.forming.filter(|forming| forming.open_time > bar.open_time);
+                if let Some(own) = &mut self.extras {
+                    own.close(bar, extras);
+                }
                 return Some(self.slot.close(bar));
             }
             Verdict::Correct => {
                 self.closed = stamp;
+                if let Some(own) = &mut self.extras {
+                    own.correct(bar, extras);
+                }
                 return Some(self.slot.correct(bar));
             }
             Verdict::Duplicate => &mut dropped.duplicate,
@@ -212,16 +239,20 @@ impl Track {
 impl From<&Track> for TrackState {
     fn from(track: &Track) -> Self {
         let (timeframe, symbol) = track.key;
-        Self { timeframe, symbol, closed: track.closed, forming: track.forming, slot: (&track.slot).into() }
+        let extras = track.extras.as_deref().map(ExtrasState::from);
+        Self { timeframe, symbol, closed: track.closed, forming: track.forming, slot: (&track.slot).into(), extras }
     }
 }
 
-impl TryFrom<TrackState> for Track {
-    type Error = SlotFault;
-
-    fn try_from(state: TrackState) -> Result<Self, SlotFault> {
+impl Track {
+    fn restore(state: TrackState, plan: &IndicatorPlan) -> Result<Self, SlotFault> {
         let key = (state.timeframe, state.symbol);
-        Ok(Self { key, slot: state.slot.try_into()?, closed: state.closed, forming: state.forming })
+        let extras = match (state.extras, plan.n_extras() > 0) {
+            (None, false) => None,
+            (Some(extras), true) => Some(Box::new(extras.restore(plan.template(), key.0).ok_or(SlotFault::Extras)?)),
+            (None, true) | (Some(_), false) => return Err(SlotFault::Extras),
+        };
+        Ok(Self { key, slot: state.slot.try_into()?, extras, closed: state.closed, forming: state.forming })
     }
 }
 
@@ -236,11 +267,19 @@ fn keep(input: &BarBatch, results: &[Option<Values>]) -> BarBatch {
     builder.finish(input.header().clone())
 }
 
-fn column_major(rows: &[Values]) -> Vec<f64> {
-    (0..N_COLUMNS).flat_map(|column| rows.iter().map(move |row| row.as_slice()[column])).collect()
+/// `extras` has the extra columns of row after row.
+fn column_major(plan: &IndicatorPlan, rows: &[Values], extras: &[f64]) -> Vec<f64> {
+    let mut matrix = Vec::with_capacity(rows.len() * plan.columns().len());
+    for column in plan.natives() {
+        matrix.extend(rows.iter().map(|row| row.as_slice()[column]));
+    }
+    for column in 0..plan.n_extras() {
+        matrix.extend(extras.iter().skip(column).step_by(plan.n_extras()));
+    }
+    matrix
 }
 
-fn read(partition: Partition, layout: u64, mut bytes: &[u8]) -> Result<Shard, Rejected> {
+fn read(partition: Partition, layout: u64, plan: &IndicatorPlan, mut bytes: &[u8]) -> Result<Shard, Rejected> {
     let malformed = |detail: String| Rejected::new("snapshot_malformed", detail);
     let state: PartitionState = rmp_serde::from_read(&mut bytes)
         .map_err(|error| malformed(format!("snapshot of {partition} is not readable: {error}")))?;
@@ -255,7 +294,7 @@ fn read(partition: Partition, layout: u64, mut bytes: &[u8]) -> Result<Shard, Re
     let mut shard = Shard::default();
     for track in state.tracks {
         let symbol = track.symbol;
-        let track = Track::try_from(track).map_err(|fault| invalid(format!("snapshot of {symbol}: {fault}")))?;
+        let track = Track::restore(track, plan).map_err(|fault| invalid(format!("snapshot of {symbol}: {fault}")))?;
         if Partition::of(symbol) != partition {
             return Err(invalid(format!("snapshot of {partition} holds {symbol} of another partition")));
         }
@@ -273,6 +312,7 @@ mod tests {
     use schemas::{BarFlags, EventTime, Header, Message};
 
     use super::*;
+    use crate::plan::{N_COLUMNS, plan};
     use crate::testing::{any_bar, any_bars, bar, bars, value_bits};
 
     const TIMEFRAME: Timeframe = Timeframe::D1;
@@ -356,7 +396,8 @@ mod tests {
         let check = |before: &[Bar], row: Bar, expected: Verdict| {
             let mut stage = fed(before);
             let dropped = stage.dropped();
-            let track = stage.shards[Partition::of(symbol()).index()].track((TIMEFRAME, symbol())).clone();
+            let shard = &mut stage.shards[Partition::of(symbol()).index()];
+            let track = shard.track((TIMEFRAME, symbol()), &stage.plan).clone();
             assert_eq!(track.judge(&row), expected, "{row:?} after {before:?}");
             let state_before = state(&stage);
             let features = feed(&mut stage, &[row]);

@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::plan::{N_COLUMNS, NEED_MAX, NEEDS};
+use crate::plan::{Column, N_COLUMNS, NEED_MAX, NEEDS, OF_RANGE};
 
 /// One row: a value per column of [`plan`](crate::plan()), in its order.
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +16,13 @@ impl Values {
         Self { numbers: [f64::NAN; N_COLUMNS] }
     }
 
-    /// A number that is not finite is missing, and so is one whose column is not warm after `n_bars`.
+    /// A number that is not finite is missing, and so is one whose column is not warm after `n_bars`, or needs what a bar
+    /// of the segment did not have.
     #[inline(always)]
     pub(crate) fn new(mut numbers: [f64; N_COLUMNS], n_bars: u32) -> Self {
+        // A bar without high and low makes this total NaN for the rest of the segment, where comparisons would silently
+        // pass over the bar. Nothing that needs them is right from then on.
+        let lacks_range = numbers[Column::Ad as usize].is_nan();
         for number in &mut numbers {
             // Always the same NaN, so that equal rows are equal to the bit.
             *number = if number.abs() <= f64::MAX { *number } else { f64::NAN };
@@ -26,6 +30,11 @@ impl Values {
         if n_bars < NEED_MAX {
             for (number, need) in numbers.iter_mut().zip(NEEDS) {
                 *number = if need <= n_bars { *number } else { f64::NAN };
+            }
+        }
+        if lacks_range {
+            for (number, is_of_range) in numbers.iter_mut().zip(OF_RANGE) {
+                *number = if is_of_range { f64::NAN } else { *number };
             }
         }
         Self { numbers }
@@ -83,9 +92,13 @@ impl<'a> Row<'a> {
 /// Makes missing what [`Values::new`] does.
 #[inline(always)]
 pub(crate) fn mark_missing<S: Simd>(rows: &[Lanes<S>; N_COLUMNS], n_bars: u32, numbers: &mut [S::f64s; N_COLUMNS]) {
-    for (number, lanes) in numbers.iter_mut().zip(rows) {
+    // Only a number that is not one differs from itself.
+    let total = rows[Column::Ad as usize];
+    let has_range = total.is_equal(total);
+    for ((number, lanes), is_of_range) in numbers.iter_mut().zip(rows).zip(OF_RANGE) {
         let is_finite = lanes.abs().is_at_most(lanes.constant(f64::MAX));
-        *number = Lanes::select(is_finite, *lanes, lanes.constant(f64::NAN)).register();
+        let is_shown = if is_of_range { Lanes::<S>::both(is_finite, has_range) } else { is_finite };
+        *number = Lanes::select(is_shown, *lanes, lanes.constant(f64::NAN)).register();
     }
     if n_bars < NEED_MAX {
         for ((number, lanes), need) in numbers.iter_mut().zip(rows).zip(NEEDS) {
