@@ -65,7 +65,10 @@ def make(target: str, data: panel.Dataset, settings, common: dict, perturbed: di
     prediction = measured(data.ranks, label)
     ic = evaluate.ic_summary(data, prediction, excess, horizon)
     say(f"{target}: rank IC {card.figure(ic['pooled'])}")
-    raw = evaluate.ic_summary(data, measured(data.raw, label), excess, horizon)
+    on_values = {}
+    if not is_probability:  # a question of the inputs, answered by the alphas
+        summary = evaluate.ic_summary(data, measured(data.raw, label), excess, horizon)
+        on_values["the same trees on values instead of ranks"] = summary
     last_year = len(data.days) - 252
     before = slice(0, data.bounds[last_year - horizon - 1])  # labels known when the last year began
     after = slice(data.bounds[last_year], None)
@@ -90,7 +93,7 @@ def make(target: str, data: panel.Dataset, settings, common: dict, perturbed: di
         "trees": trees_text(settings),
         "tried": (HERE / "TRIED.md").read_text().strip(),
         "model": {"ic": ic, "portfolio": evaluate.portfolio(data, prediction, horizon)},
-        "baselines": {"zero": None} | common[horizon] | {"the same trees on values instead of ranks": raw},
+        "baselines": {"zero": None} | common[horizon] | on_values,
         "same_close": "Measured from the row's own close instead of the next: "
         + card.figure(evaluate.ic_summary(data, prediction, data.same_close[horizon], horizon)["pooled"])
         + " pooled.",
