@@ -144,6 +144,9 @@ pub struct ScanArgs {
     /// Show only this sector; may be repeated.
     #[arg(long = "sector", value_name = "SECTOR")]
     pub sectors: Vec<String>,
+    /// Model directory, or folder of models; may be repeated. Default: `models`, where it is there.
+    #[arg(long, value_name = "DIR")]
+    pub models: Vec<PathBuf>,
     /// Show only what this risk profile wants to see.
     #[arg(long, value_name = "PROFILE", default_value = "none")]
     pub profile: ProfileChoice,

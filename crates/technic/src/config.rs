@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use indicator::IndicatorOptions;
 use inference::InferenceOptions;
 use ingest::{ReplayOptions, Speed, SyntheticOptions};
 use publisher::PublisherOptions;
@@ -25,6 +26,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     pub delivery: Delivery,
     pub ingest: Ingest,
+    pub indicator: IndicatorOptions,
     pub inference: InferenceOptions,
     pub scoring: ScoringOptions,
     pub publisher: PublisherOptions,
@@ -123,6 +125,7 @@ impl Config {
         check("ingest.synthetic.steps_per_session", in_range(ingest.synthetic.steps_per_session > 0, "at least 1"));
         let fraction = ingest.synthetic.live_fraction;
         check("ingest.synthetic.live_fraction", in_range((0.0..=1.0).contains(&fraction), "0 to 1"));
+        check("indicator.extra", self.indicator.plan().map(drop).map_err(|errors| errors.to_string()));
         check("delivery.lead_max", in_range(self.delivery.lead_max > 0, "at least 1"));
         check("delivery.publish_timeout", in_range(!self.delivery.publish_timeout.is_zero(), "above zero"));
         check("scoring.refresh", in_range(!self.scoring.refresh.is_zero(), "above zero"));
@@ -236,6 +239,7 @@ mod tests {
         assert_eq!(config.scoring, ScoringOptions::default());
         assert_eq!(config.publisher, PublisherOptions::default());
         assert_eq!(config.inference, InferenceOptions::default());
+        assert_eq!(config.indicator, IndicatorOptions::default());
     }
 
     #[test]

@@ -47,7 +47,12 @@ pub(crate) struct Scan {
 }
 
 /// Ranks every symbol of a folder as of a session.
-pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) -> anyhow::Result<Scan> {
+pub(crate) fn scan(
+    dir: &Path,
+    as_of: Option<EventTime>,
+    models: &InferenceOptions,
+    progress: &Progress,
+) -> anyhow::Result<Scan> {
     let mut watch = StopWatch::start();
     let timeframe = Timeframe::D1;
 
@@ -64,7 +69,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, progress: &Progress) ->
 
     progress.stage("inference");
     let plan = indicator::plan();
-    let mut inference = InferenceStage::new(plan.clone(), &InferenceOptions::default())?;
+    let mut inference = InferenceStage::new(plan.clone(), models)?;
     let mut predictions = Vec::new();
     for features in feature_batches(timeframe, &plan, &latest) {
         inference.on_batch(features, &mut predictions).context("inference refused its own features")?;

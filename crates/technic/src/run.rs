@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
-use indicator::IndicatorStage;
+use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, ReplayFeed, SyntheticFeed};
 use publisher::{Hub, HubOutlet, ResultsStage};
@@ -233,17 +233,26 @@ impl Composition<'_> {
     fn indicator(&self, services: &mut Services) -> anyhow::Result<()> {
         let line = self.line("indicator", BatchKind::Bar, Some(BatchKind::Feature))?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("indicator"));
+        let stage = IndicatorStage::with_plan(self.plan()?);
         services.spawn(async move {
-            let result = line::run(IndicatorStage::new(), line, bars, outlet, surroundings).await;
+            let result = line::run(stage, line, bars, outlet, surroundings).await;
             ("indicator", result.map_err(Into::into))
         });
         Ok(())
     }
 
+    /// The columns that the stages agree on.
+    fn plan(&self) -> anyhow::Result<IndicatorPlan> {
+        Ok(self.config.indicator.plan()?)
+    }
+
     fn inference(&self, services: &mut Services) -> anyhow::Result<()> {
-        let stage = InferenceStage::new(indicator::plan(), &self.config.inference)?;
-        if self.config.inference.models.is_empty() {
+        let stage = InferenceStage::new(self.plan()?.columns().clone(), &self.config.inference)?;
+        let models: Vec<String> = stage.models().map(|model| format!("{} {}", model.name, model.version)).collect();
+        if models.is_empty() {
             info!("no model is configured: predictions are missing");
+        } else {
+            info!(models = models.join(", "), "models loaded");
         }
         let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction))?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("inference"));
@@ -258,7 +267,7 @@ impl Composition<'_> {
         let stage = ScoringStage::new(ScoringSetup {
             options: self.config.scoring.clone(),
             timeframe: TIMEFRAME,
-            plan: indicator::plan(),
+            plan: self.plan()?.columns().clone(),
             epoch: start_epoch(),
         })?;
         let mut line = self.line("scoring", BatchKind::Prediction, None)?;

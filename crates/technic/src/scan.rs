@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use inference::InferenceOptions;
 use schemas::{ResultRow, Symbol};
 
 use crate::cli::{ScanArgs, ScanFormat};
@@ -16,7 +17,7 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
         return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
     }
     let progress = Progress::spinner();
-    let mut scan = recompute::scan(&args.data, args.as_of, &progress)?;
+    let mut scan = recompute::scan(&args.data, args.as_of, &inference_options(args), &progress)?;
     drop(progress);
     report(&scan);
     let n_scored = scan.results.len();
@@ -27,6 +28,11 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
         ScanFormat::Csv => output::csv(&scan, args.output.as_deref()),
         ScanFormat::Parquet => output::parquet(&scan, args.output.as_deref()),
     }
+}
+
+fn inference_options(args: &ScanArgs) -> InferenceOptions {
+    let default = InferenceOptions::default();
+    if args.models.is_empty() { default } else { InferenceOptions { models: args.models.clone(), ..default } }
 }
 
 /// Keeps what was asked for. Ranks are those among all symbols, whatever is shown.

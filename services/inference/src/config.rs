@@ -1,12 +1,84 @@
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::MANIFEST_FILE;
+
+/// The folder that is looked into when nothing is said; the only one that need not be there.
+const DEFAULT_FOLDER: &str = "models";
+
 /// What an operator sets about models.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InferenceOptions {
-    /// Model directories, each with a `manifest.toml`. Empty: predictions are missing.
+    /// Model directories, each with a `manifest.toml`, or folders of `<name>/<version>`, of which the newest version of
+    /// each name counts. Empty: predictions are missing.
     pub models: Vec<PathBuf>,
     /// Load models, too, whose out-of-sample information coefficient is not above zero.
     pub allow_unproven: bool,
+}
+
+impl Default for InferenceOptions {
+    fn default() -> Self {
+        Self { models: vec![DEFAULT_FOLDER.into()], allow_unproven: false }
+    }
+}
+
+impl InferenceOptions {
+    /// The model directories that are asked for. One that cannot be looked into is kept: loading it tells why.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let is_absent_default = |path: &&PathBuf| **path == Path::new(DEFAULT_FOLDER) && !path.exists();
+        self.models.iter().filter(|path| !is_absent_default(path)).flat_map(|path| directories(path)).collect()
+    }
+}
+
+fn directories(path: &Path) -> Vec<PathBuf> {
+    if path.join(MANIFEST_FILE).exists() {
+        return vec![path.to_owned()];
+    }
+    let Some(names) = folders(path) else { return vec![path.to_owned()] };
+    let newest = |name: PathBuf| {
+        let versions = folders(&name).unwrap_or_default().into_iter();
+        versions.filter(|version| version.join(MANIFEST_FILE).exists()).max_by_key(|version| version_key(version))
+    };
+    names.into_iter().filter_map(newest).collect()
+}
+
+/// In the order of their names; `None` when the path is no folder.
+fn folders(path: &Path) -> Option<Vec<PathBuf>> {
+    let entries = fs::read_dir(path).ok()?;
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    Some(folders)
+}
+
+/// `10` comes after `9`, and `1.10` after `1.9`; what is no number comes first.
+fn version_key(path: &Path) -> Vec<Option<u64>> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.split('.').map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_models_stands_for_the_newest_version_of_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for version in ["a/9", "a/10", "b/1.9", "b/1.10", "b/draft"] {
+            let directory = root.join(version);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(MANIFEST_FILE), "").unwrap();
+        }
+        fs::create_dir_all(root.join("train/tests")).unwrap();
+        fs::write(root.join("README.md"), "").unwrap();
+        let found =
+            |models: &[PathBuf]| InferenceOptions { models: models.to_vec(), allow_unproven: false }.directories();
+        assert_eq!(found(&[root.to_owned()]), [root.join("a/10"), root.join("b/1.10")]);
+        assert_eq!(found(&[root.join("a/9")]), [root.join("a/9")]);
+        assert_eq!(found(&[root.join("nothing")]), [root.join("nothing")]);
+        assert_eq!(found(&[DEFAULT_FOLDER.into()]), Vec::<PathBuf>::new());
+    }
 }

@@ -6,10 +6,13 @@
 mod config;
 mod manifest;
 mod model;
+mod quantiles;
+mod recipes;
 mod stage;
 pub mod trees;
 
 pub use config::InferenceOptions;
-pub use manifest::{Manifest, ModelError, Target};
+pub use manifest::{Manifest, ModelError, ModelFiles, Target};
 pub use model::{Model, PredictionBuffers};
+pub use quantiles::{QuantileTable, QuantileTables, QuantilesError};
 pub use stage::InferenceStage;

@@ -8,6 +8,8 @@ use schemas::{ModelRef, Plan};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::quantiles::QuantilesError;
+use crate::recipes::Recipes;
 use crate::trees::{FILE_BYTES_MAX, TreeError};
 
 /// What a model directory says of itself: `manifest.toml`.
@@ -109,6 +111,12 @@ pub enum ModelError {
     FeatureCount { model: String, in_manifest: usize, in_file: usize },
     #[error("model `{model}`: feature {index} is `{in_manifest}` in its manifest and `{in_file}` in its file")]
     FeatureOrder { model: String, index: usize, in_manifest: String, in_file: String },
+    #[error("model `{model}` has no usable `quantiles.json`")]
+    Quantiles {
+        model: String,
+        #[source]
+        source: QuantilesError,
+    },
     #[error("model `{model}` predicts {found}, its target {target:?} is {wanted}")]
     Output { model: String, target: Target, found: &'static str, wanted: &'static str },
     #[error("model `{model}` and model `{other}` both predict {target:?}")]
@@ -116,24 +124,24 @@ pub enum ModelError {
 }
 
 impl Manifest {
-    /// Reads and checks a model directory against the features that are computed. Gives the bytes of the model file,
-    /// too: they are the ones whose hash was checked.
+    /// Reads and checks a model directory against the features that are computed. Gives the bytes of its files, too:
+    /// they are the ones whose hash was checked.
     ///
     /// # Errors
     /// When something is missing, was changed, or does not fit; the error names it.
-    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<(Self, Vec<u8>), ModelError> {
-        let path = directory.join("manifest.toml");
+    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<(Self, ModelFiles), ModelError> {
+        let path = directory.join(MANIFEST_FILE);
         let text = fs::read_to_string(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let manifest: Self =
             toml::from_str(&text).map_err(|source| ModelError::Parse { path, source: Box::new(source) })?;
         manifest.check_features(plan)?;
-        let model_file = manifest.check_files(directory)?;
+        let files = manifest.check_files(directory)?;
         // Not `<= 0`: a NaN proves nothing either.
         let is_proven = manifest.metrics.rank_ic > 0.0;
         if !is_proven && !allow_unproven {
             return Err(ModelError::Unproven { model: manifest.id(), rank_ic: manifest.metrics.rank_ic });
         }
-        Ok((manifest, model_file))
+        Ok((manifest, files))
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -151,9 +159,12 @@ impl Manifest {
         if found != self.features.hash {
             return Err(ModelError::FeatureHash { model: self.id(), found, stated: self.features.hash.clone() });
         }
+        let recipes = Recipes::shipped();
         for (at, feature) in self.features.names.iter().enumerate() {
-            if plan.index_of(feature).is_none() {
-                return Err(ModelError::MissingFeature { model: self.id(), feature: feature.clone() });
+            if plan.index_of(feature).is_none()
+                && let Err(missing) = recipes.derive(feature, plan)
+            {
+                return Err(ModelError::MissingFeature { model: self.id(), feature: missing.to_owned() });
             }
             if self.features.names[..at].contains(feature) {
                 return Err(ModelError::RepeatedFeature { model: self.id(), feature: feature.clone() });
@@ -162,9 +173,8 @@ impl Manifest {
         Ok(())
     }
 
-    /// Gives the bytes of the model file.
-    fn check_files(&self, directory: &Path) -> Result<Vec<u8>, ModelError> {
-        let mut model_file = None;
+    fn check_files(&self, directory: &Path) -> Result<ModelFiles, ModelError> {
+        let (mut model, mut quantiles) = (None, None);
         for (file, stated) in &self.files {
             let is_plain = Path::new(file).file_name().is_some_and(|name| name.to_str() == Some(file));
             if !is_plain {
@@ -177,11 +187,14 @@ impl Manifest {
                 let (file, stated) = (file.clone(), stated.clone());
                 return Err(ModelError::FileHash { model: self.id(), file, found, stated });
             }
-            if file == MODEL_FILE {
-                model_file = Some(bytes);
+            match file.as_str() {
+                MODEL_FILE => model = Some(bytes),
+                QUANTILES_FILE => quantiles = Some(bytes),
+                _ => {}
             }
         }
-        model_file.ok_or_else(|| ModelError::FileNotListed { model: self.id(), file: MODEL_FILE })
+        let model = model.ok_or_else(|| ModelError::FileNotListed { model: self.id(), file: MODEL_FILE })?;
+        Ok(ModelFiles { model, quantiles })
     }
 
     fn read(&self, path: PathBuf, file: &str) -> Result<Vec<u8>, ModelError> {
@@ -197,6 +210,16 @@ impl Manifest {
     }
 }
 
+/// What of a model directory is needed to predict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFiles {
+    pub model: Vec<u8>,
+    /// The tables that its ranks are read from, if it has any.
+    pub quantiles: Option<Vec<u8>>,
+}
+
+pub(crate) const MANIFEST_FILE: &str = "manifest.toml";
+pub(crate) const QUANTILES_FILE: &str = "quantiles.json";
 /// The file that makes the predictions; its hash names the model.
 const MODEL_FILE: &str = "model.json";
 

@@ -2,7 +2,9 @@ use std::path::Path;
 
 use schemas::{FeatureBatch, ModelRef, Plan};
 
-use crate::manifest::{Manifest, ModelError, Target};
+use crate::manifest::{Manifest, ModelError, QUANTILES_FILE, Target};
+use crate::quantiles::QuantileTables;
+use crate::recipes::{Input, Recipes};
 use crate::trees::{Ensemble, Link, Rows, Workspace};
 
 /// A model that may predict: it fits the plan, is the file it says it is, and its trees are sound.
@@ -12,8 +14,7 @@ pub struct Model {
     id: String,
     target: Target,
     ensemble: Ensemble,
-    /// The plan's column of each of its features.
-    columns: Vec<usize>,
+    inputs: Vec<Input>,
 }
 
 /// Memory that predictions reuse.
@@ -28,18 +29,17 @@ impl Model {
     /// # Errors
     /// When something is missing, was changed, or does not fit; the error names it.
     pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<Self, ModelError> {
-        let (manifest, file) = Manifest::load(directory, plan, allow_unproven)?;
+        let (manifest, files) = Manifest::load(directory, plan, allow_unproven)?;
         let model = manifest.id();
         if manifest.backend != "native" {
             return Err(ModelError::Backend { model, backend: manifest.backend });
         }
-        let ensemble =
-            Ensemble::from_xgboost_json(&file).map_err(|source| ModelError::Trees { model: model.clone(), source })?;
+        let ensemble = Ensemble::from_xgboost_json(&files.model)
+            .map_err(|source| ModelError::Trees { model: model.clone(), source })?;
         check_features(&model, &manifest.features.names, &ensemble)?;
         check_output(&model, manifest.target, ensemble.link())?;
-        // The manifest was checked against the plan: none of them is missing.
-        let columns = manifest.features.names.iter().filter_map(|feature| plan.index_of(feature)).collect();
-        Ok(Self { reference: manifest.model_ref(), id: model, target: manifest.target, ensemble, columns })
+        let inputs = inputs(&manifest, files.quantiles.as_deref(), plan)?;
+        Ok(Self { reference: manifest.model_ref(), id: model, target: manifest.target, ensemble, inputs })
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -63,7 +63,10 @@ impl Model {
     pub fn predict<'a>(&self, features: &FeatureBatch, buffers: &'a mut PredictionBuffers) -> (&'a [f32], usize) {
         let PredictionBuffers { columns, workspace, out } = buffers;
         let n_rows = features.bars().len();
-        gather(features, &self.columns, columns);
+        columns.clear();
+        for input in &self.inputs {
+            input.gather(features, columns);
+        }
         out.resize(n_rows, 0.0);
         let n_infinite = self.ensemble.predict(Rows::new(columns, n_rows), workspace, out);
         (out, n_infinite)
@@ -71,17 +74,30 @@ impl Model {
 
     /// Whether the row has any of the features. Of a row without, the model would repeat the average of its training.
     pub fn knows(&self, features: &FeatureBatch, row: usize) -> bool {
-        self.columns.iter().any(|&column| features.value(row, column).is_some())
+        self.inputs.iter().any(|input| input.is_known(features, row))
     }
 }
 
-/// The columns a model wants, in its order, as evaluators read them. What is beyond `f32` becomes infinite.
-#[expect(clippy::cast_possible_truncation, reason = "models are trained on 32-bit floats")]
-fn gather(features: &FeatureBatch, columns: &[usize], into: &mut Vec<f32>) {
-    into.clear();
-    for &column in columns {
-        into.extend(features.column(column).iter().map(|&value| value as f32));
-    }
+/// The inputs that the manifest names, each from the plan or derived from it.
+fn inputs(manifest: &Manifest, quantiles: Option<&[u8]>, plan: &Plan) -> Result<Vec<Input>, ModelError> {
+    let model = manifest.id();
+    let tables = match quantiles {
+        None => None,
+        Some(bytes) => {
+            let tables = QuantileTables::from_json(bytes);
+            Some(tables.map_err(|source| ModelError::Quantiles { model: model.clone(), source })?)
+        }
+    };
+    let recipes = Recipes::shipped();
+    let input = |name: &String| match plan.index_of(name) {
+        Some(column) => Ok(Input::Column(column)),
+        None => match (recipes.derive(name, plan), &tables) {
+            (Ok(derived), Some(tables)) => Ok(Input::Rank(derived, tables.table(name))),
+            (Ok(_), None) => Err(ModelError::FileNotListed { model: model.clone(), file: QUANTILES_FILE }),
+            (Err(missing), _) => Err(ModelError::MissingFeature { model: model.clone(), feature: missing.to_owned() }),
+        },
+    };
+    manifest.features.names.iter().map(input).collect()
 }
 
 fn check_features(model: &str, names: &[String], ensemble: &Ensemble) -> Result<(), ModelError> {

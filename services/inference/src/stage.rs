@@ -1,5 +1,5 @@
 use pipeline::{Rejected, Restore, Stage};
-use schemas::{FeatureBatch, Partition, Plan, PredictionBatch, Predictions};
+use schemas::{FeatureBatch, ModelRef, Partition, Plan, PredictionBatch, Predictions};
 
 use crate::config::InferenceOptions;
 use crate::manifest::{ModelError, Target};
@@ -20,8 +20,8 @@ impl InferenceStage {
     /// When a configured model does not fit the plan or cannot be evaluated by this build.
     pub fn new(plan: Plan, options: &InferenceOptions) -> Result<Self, ModelError> {
         let mut models: Vec<Model> = Vec::new();
-        for directory in &options.models {
-            let model = Model::load(directory, &plan, options.allow_unproven)?;
+        for directory in options.directories() {
+            let model = Model::load(&directory, &plan, options.allow_unproven)?;
             if let Some(other) = models.iter().find(|other| other.target() == model.target()) {
                 let (other, target) = (other.id().to_owned(), model.target());
                 return Err(ModelError::RepeatedTarget { model: model.id().to_owned(), other, target });
@@ -29,6 +29,11 @@ impl InferenceStage {
             models.push(model);
         }
         Ok(Self { plan, models, buffers: PredictionBuffers::default(), n_infinite: 0 })
+    }
+
+    /// What predicts.
+    pub fn models(&self) -> impl Iterator<Item = &ModelRef> {
+        self.models.iter().map(Model::reference)
     }
 
     /// Values so far that were beyond 32-bit floats and taken for missing.
