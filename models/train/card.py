@@ -1,12 +1,15 @@
 """`CARD.md`: what a model is, how it did beside simple rules, and what it is not good for."""
 
-UNTRIED = """\
+import evaluate
+
+LIMITS = """\
 - Costs, borrow fees, market impact and capacity beyond the one stated cost are not in any figure.
 - It ranks liquid US stocks (price above 3 USD, 20-session dollar volume above 2 million USD) against each other for the
   stated horizon. It says nothing about the market's direction, about other instruments, intraday moves or earnings days.
 - The signal is weak: most of a single prediction is noise, the interval says how much. It is meant for ranking many
   names, not for deciding about one.
-- Much of it is low volatility, momentum and liquidity. It loses when speculative names rally together.
+- Much of it is low volatility, momentum and liquidity. It loses when speculative names rally together. Where the table of
+  the last year does not rise from the first tenth to the last, it did not pay in that year.
 - The history is five years of one market regime after another, none of them twice; the t values are modest and the
   choice of features was made by people who know what has worked. Expect less than the table says."""
 
@@ -30,7 +33,7 @@ def write(card: dict) -> str:
         "## Rank IC out of sample",
         (
             f"Mean of the sessions' Spearman correlations with the label; in brackets Newey–West t with {horizon} lags. "
-            "Expanding walk-forward by year; 2023 was used for choosing, the later years were not."
+            "Expanding walk-forward by year; settings were chosen on 2023, not on the later years (see what was tried)."
         ),
         ic_table(card),
         card["same_close"],
@@ -45,7 +48,7 @@ def write(card: dict) -> str:
         "## What was tried",
         card["tried"],
         "## What it is not good for",
-        UNTRIED,
+        LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -69,12 +72,16 @@ def figure(entry) -> str:
 
 def ic_table(card) -> str:
     years = list(card["model"]["ic"]["by_year"])
-    rows = ["| | pooled | " + " | ".join(str(year) for year in years) + " |", "|---|" + "---|" * (len(years) + 1)]
-    for name, summary in [("**this model**", card["model"]["ic"]), *card["baselines"].items()]:
+    rows = ["| | pooled | " + " | ".join(str(year) for year in years) + " | this model beyond it |"]
+    rows.append("|---|" + "---|" * (len(years) + 2))
+    of_model = card["model"]["ic"]
+    for name, summary in [("**this model**", of_model), *card["baselines"].items()]:
         if summary is None:
-            rows.append(f"| {name} | 0 |" + " 0 |" * len(years))
+            rows.append(f"| {name} | 0 |" + " 0 |" * len(years) + f" {figure(of_model['pooled'])} |")
             continue
         cells = [figure(summary["by_year"][year]) if year in summary["by_year"] else "–" for year in years]
+        is_baseline = summary is not of_model
+        cells.append(figure(evaluate.line(of_model["daily"] - summary["daily"], card["horizon"])) if is_baseline else "")
         rows.append(f"| {name} | {figure(summary['pooled'])} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
@@ -131,7 +138,7 @@ def probability_section(card) -> str:
 
 def leak_section(leaks) -> str:
     return (
-        f"- Labels shuffled within sessions, trained the same way, against the shuffled outcomes: IC {figure(leaks['shuffled'])}.\n"
+        f"- Labels shuffled within sessions, trained the same way, against the shuffled outcomes: IC {figure(leaks['shuffled'])}; one draw, expected is zero.\n"
         f"- Predictions a session old against the same outcomes: {figure(leaks['older'])}; beside it, on the same rows, the "
         f"fresh ones: {figure(leaks['fresh'])}. A feature that looked ahead would lose most of its worth with a day.\n"
         f"- Closes and volumes after {leaks['perturbed_after']} replaced by noise for {leaks['perturbed_symbols']} symbols: "

@@ -14,7 +14,7 @@ def years(data):
 def ic_summary(data, prediction, outcome, horizon) -> dict:
     """Rank IC pooled and by year: mean of the sessions, Newey–West t with `horizon` lags, sessions."""
     daily = metrics.daily_rank_ic(prediction, outcome, data.bounds)
-    out = {"pooled": line(daily, horizon), "by_year": {}, "by_month": {}}
+    out = {"daily": daily, "pooled": line(daily, horizon), "by_year": {}, "by_month": {}}
     for year in np.unique(years(data)[~np.isnan(daily)]):
         out["by_year"][int(year)] = line(daily[years(data) == year], horizon)
     months = data.days.astype("datetime64[M]")

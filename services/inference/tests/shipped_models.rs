@@ -10,7 +10,8 @@ use schemas::Plan;
 fn directories() -> Vec<PathBuf> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
     let folders = |path: &Path| -> Vec<PathBuf> {
-        let mut found: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut found: Vec<PathBuf> =
+            fs::read_dir(path).expect("models are shipped").flatten().map(|entry| entry.path()).collect();
         found.retain(|path| path.is_dir());
         found.sort();
         found
@@ -20,7 +21,8 @@ fn directories() -> Vec<PathBuf> {
 }
 
 fn manifest(directory: &Path) -> Manifest {
-    toml::from_str(&fs::read_to_string(directory.join("manifest.toml")).unwrap()).unwrap()
+    let text = fs::read_to_string(directory.join("manifest.toml")).expect("it was found");
+    toml::from_str(&text).expect("it is a manifest")
 }
 
 #[test]
@@ -61,6 +63,6 @@ fn both_model_files_predict_the_same() {
 
 /// 0 to 1, from the middle of a multiplicative hash.
 fn rank(at: u64) -> f32 {
-    let hash = (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u16;
-    f32::from(hash) / f32::from(u16::MAX)
+    let hash = at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    f32::from(u16::try_from(hash).expect("16 bits are left")) / f32::from(u16::MAX)
 }
