@@ -41,6 +41,9 @@ const SERVER_RECOMMENDED: &str = "2.15.1";
 /// How long the first connection may take; an absent server is a mistake to report, not to wait for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much longer the client would wait than we do: its error would not say that it was the time.
+const CLIENT_TIMEOUT_GRACE: Duration = Duration::from_secs(1);
+
 /// The pause before a reconnect doubles from the first to the second.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -104,7 +107,7 @@ impl NatsBus {
         let connecting = async_nats::ConnectOptions::new()
             .name(&options.client_name)
             .connection_timeout(CONNECT_TIMEOUT)
-            .request_timeout(Some(options.publish_timeout))
+            .request_timeout(Some(options.publish_timeout + CLIENT_TIMEOUT_GRACE))
             .client_capacity(CLIENT_QUEUE_MAX)
             .subscription_capacity(SUBSCRIPTION_QUEUE_MAX)
             .reconnect_delay_callback(reconnect_pause)
@@ -123,7 +126,7 @@ impl NatsBus {
             .map_err(|elapsed| unreachable(elapsed.into()))?
             .map_err(|closed| unreachable(closed.into()))?;
         let jetstream = jetstream::context::ContextBuilder::new()
-            .timeout(options.publish_timeout)
+            .timeout(options.publish_timeout + CLIENT_TIMEOUT_GRACE)
             .max_ack_inflight(PUBLISH_INFLIGHT_MAX)
             .build(client.clone());
         info!(url = %without_credentials(url), version = client.server_info().version, "connected to NATS");

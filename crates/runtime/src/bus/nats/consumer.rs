@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{self, AckKind, ErrorCode};
 use async_nats::{StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -290,7 +291,11 @@ impl NatsConsumer {
         let what = || format!("create the consumer `{durable}`");
         let refused = |source| BusError::Refused { what: what(), source };
         let creating = self.shared.jetstream.create_consumer_on_stream(config, stream.as_str());
-        let consumer = self.shared.within_timeout(creating, &what).await?.map_err(|error| refused(error.into()))?;
+        let consumer = self.shared.within_timeout(creating, &what).await?.map_err(|error| match error.kind() {
+            // A busy server, not an unwilling one: worth asking again.
+            ConsumerErrorKind::TimedOut => self.shared.timed_out(&what),
+            _ => refused(error.into()),
+        })?;
         let inbox = Subject::from(self.shared.client.new_inbox());
         let subscriber = self
             .shared
