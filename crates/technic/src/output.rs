@@ -88,21 +88,21 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
     }
     let models = if scan.models.is_empty() { "no model: predictions are missing" } else { "with predictions" };
     let n_hidden: usize = scan.removed_by_profile.values().sum();
-    let mut text = format!(
-        "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}\n",
+    let mut lines = vec![format!(
+        "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}",
         scan.as_of.display(Timeframe::D1),
         scan.n_symbols,
         milliseconds(scan.elapsed),
-    );
+    )];
     if let Some(market) = &scan.market {
         let level = market.vol_level.as_deref().unwrap_or("unknown");
-        text += &format!("market: {} ({}, volatility {level})\n", market.label, market.benchmark);
+        lines.push(format!("market: {} ({}, volatility {level})", market.label, market.benchmark));
     }
     if n_hidden > 0 {
         let limits: Vec<String> = scan.removed_by_profile.iter().map(|(limit, n)| format!("{limit} {n}")).collect();
-        text += &format!("the profile hides {n_hidden} of them: {}\n", limits.join(", "));
+        lines.push(format!("the profile hides {n_hidden} of them: {}", limits.join(", ")));
     }
-    text += &format!("\n{table}\n");
+    let text = format!("{}\n\n{table}\n", lines.join("\n"));
     write(path, text.as_bytes())
 }
 

@@ -132,7 +132,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(inputs: RowInputs, facts: Facts) -> Self {
+    pub(crate) fn new(inputs: &RowInputs, facts: Facts) -> Self {
         let tech_inputs = TechInputs {
             close: Some(inputs.close),
             sma_20: inputs.sma20,
@@ -154,7 +154,7 @@ impl Entry {
             atr_pct: inputs.atr_pct_14,
             dollar_volume: inputs.close * inputs.volume,
             alpha: blend_horizons(inputs.alpha_5d, inputs.alpha_10d),
-            inputs,
+            inputs: *inputs,
             facts,
         }
     }

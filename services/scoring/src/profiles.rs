@@ -55,7 +55,7 @@ impl fmt::Display for ProfileLimit {
 /// fractions, `price_min` and `dollar_volume_min` in USD. `None` sets no limit.
 ///
 /// # Source
-/// §13.1. The ladder above "conservative" is the specification's suggestion.
+/// §13.1. The ladder above "conservative" is the specification's suggestion; the win probabilities are ours (ADR 0005).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RiskProfile {
     pub name: &'static str,
@@ -82,7 +82,7 @@ impl RiskProfile {
         dollar_volume_min: Some(10_000_000.0),
         allows_ultra_risky: false,
         quality_min: Some(0.0),
-        win_prob_min: Some(0.60),
+        win_prob_min: Some(0.51),
     };
 
     pub const BALANCED: Self = Self {
@@ -95,7 +95,7 @@ impl RiskProfile {
         dollar_volume_min: Some(2_000_000.0),
         allows_ultra_risky: false,
         quality_min: Some(0.0),
-        win_prob_min: Some(0.55),
+        win_prob_min: Some(0.50),
     };
 
     pub const AGGRESSIVE: Self = Self {
@@ -108,7 +108,7 @@ impl RiskProfile {
         dollar_volume_min: Some(250_000.0),
         allows_ultra_risky: true,
         quality_min: None,
-        win_prob_min: Some(0.50),
+        win_prob_min: None,
     };
 
     pub const ALL: [Self; 3] = [Self::CONSERVATIVE, Self::BALANCED, Self::AGGRESSIVE];
@@ -244,7 +244,7 @@ mod tests {
         check(ProfileRow { dollar_volume: Some(9e6), ..sound() }, Some(ProfileLimit::DollarVolume));
         check(ProfileRow { is_ultra_risky: true, ..sound() }, Some(ProfileLimit::UltraRisky));
         check(ProfileRow { quality: None, win_prob: None, ..sound() }, None);
-        check(ProfileRow { win_prob: Some(0.59), ..sound() }, Some(ProfileLimit::WinProb));
+        check(ProfileRow { win_prob: Some(0.50), ..sound() }, Some(ProfileLimit::WinProb));
         check(ProfileRow::default(), Some(ProfileLimit::Ics));
     }
 

@@ -120,7 +120,7 @@ impl ScoringStage {
         }
         for (row, (&bar, &predictions)) in features.bars().rows().iter().zip(batch.rows()).enumerate() {
             let inputs = RowInputs::new(&self.columns, features, row, bar, predictions);
-            self.n_rows_unsettled += usize::from(self.table.update(inputs, &self.setup.options));
+            self.n_rows_unsettled += usize::from(self.table.update(&inputs, &self.setup.options));
         }
         if self.models != batch.models() {
             self.models = batch.models().to_vec();
@@ -275,7 +275,7 @@ impl Restore for ScoringStage {
             return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
         }
         for row in snapshot.rows {
-            self.table.update(row, &self.setup.options);
+            self.table.update(&row, &self.setup.options);
         }
         if let Some(watermark) = snapshot.watermark {
             self.watermarks.observe(partition, watermark);

@@ -87,7 +87,7 @@ pub(crate) enum Change {
 
 impl Table {
     /// Takes in a row; `false` when the symbol has a newer one, or the same.
-    pub(crate) fn update(&mut self, inputs: RowInputs, options: &ScoringOptions) -> bool {
+    pub(crate) fn update(&mut self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
         let known = self.index.get(&inputs.symbol).copied();
         if known.is_some_and(|at| self.rows[at].entry.inputs.position() >= inputs.position()) {
             return false;
