@@ -1,8 +1,8 @@
 //! Boosted decision trees, evaluated natively.
 //!
 //! A model file becomes an [`Ensemble`], which is checked and holds only what evaluation needs. Values become bytes
-//! first ([`bins`]); from there on a split is a comparison of bytes, for every kernel alike: [`walk`] for trees of any
-//! shape, [`complete`] for the shallow trees that boosting makes. Kernels exist per instruction set and are chosen at
+//! first (`bins`); from there on a split is a comparison of bytes, for every kernel alike: `walk` for trees of any
+//! shape, `complete` for the shallow trees that boosting makes. Kernels exist per instruction set and are chosen at
 //! run time; all of them give the same bits.
 
 #[cfg(target_arch = "x86_64")]
