@@ -167,6 +167,65 @@ fn newest_segments(frame: &DataFrame) -> (BTreeMap<String, Segment>, usize) {
 }
 
 #[test]
+fn plans_are_sized_for_the_account_and_a_profile_shows_what_passes_it() {
+    const ACCOUNT: f64 = 25_000.0;
+    const RISK_PCT: f64 = 0.5;
+    let Some(dir) = data_dir() else { return };
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("technic.toml");
+    fs::write(&config, format!("[scoring.account]\nsize = {ACCOUNT:?}\nrisk_pct = {RISK_PCT:?}\n")).unwrap();
+    let scan = |profile: &str| {
+        let (data, config) = (text(&dir), text(&config));
+        let scan = run(["scan", "--data", data, "--config", config, "--profile", profile, "--format", "json"]);
+        parsed(&scan.expect(0, &[]).stdout)
+    };
+    let all = scan("none");
+    let all = all["results"].as_array().unwrap();
+    let mut n_plans = 0;
+    for row in all {
+        let number = |field: &str| row[field].as_f64();
+        let Some(entry) = number("entry") else {
+            assert!(row["no_plan"].is_string() && number("stop").is_none(), "{row}");
+            continue;
+        };
+        let (stop, target, shares) =
+            (number("stop").unwrap(), number("target").unwrap(), number("position_size").unwrap());
+        assert!(stop < entry && entry < target, "{row}");
+        assert!(shares * (entry - stop) <= ACCOUNT * RISK_PCT / 100.0 + 1e-6, "{row}");
+        assert!(shares * entry <= ACCOUNT + 1e-6, "{row}");
+        n_plans += 1;
+    }
+    assert!(n_plans > 0, "no row has a plan");
+
+    let balanced = scan("balanced");
+    let passes = |row: &&Value| {
+        let verdicts = row["profiles"].as_array().unwrap();
+        verdicts.iter().any(|verdict| verdict["profile"] == "balanced" && verdict["breaks"].is_null())
+    };
+    let expected: Vec<&Value> = all.iter().filter(passes).collect();
+    let shown = balanced["results"].as_array().unwrap();
+    assert_eq!(shown.iter().collect::<Vec<_>>(), expected);
+    let n_hidden: u64 = balanced["funnel"].as_array().unwrap().iter().map(|step| step[1].as_u64().unwrap()).sum();
+    assert_eq!(n_hidden as usize, all.len() - shown.len());
+}
+
+#[test]
+fn the_shipped_models_predict_and_every_scan_names_them() {
+    let Some(dir) = data_dir() else { return };
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let scan = run(["scan", "--data", text(&dir), "--models", text(&models), "--format", "json"]).expect(0, &[]);
+    let scan = parsed(&scan.stdout);
+    let names: Vec<_> = scan["models"].as_array().unwrap().iter().map(|model| &model["name"]).collect();
+    assert_eq!(names, ["alpha_10d", "alpha_5d", "win_prob_10d"]);
+    for row in scan["results"].as_array().unwrap() {
+        // A row has prices of many bars: something is always known of it.
+        let number = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field} of {row}"));
+        assert!(number("alpha_5d").abs() < 0.2 && number("alpha_10d").abs() < 0.2, "{row}");
+        assert!((0.0..1.0).contains(&number("win_prob_10d")), "{row}");
+    }
+}
+
+#[test]
 fn a_selection_shows_less_and_ranks_the_same() {
     let Some(dir) = data_dir() else { return };
     let data = text(&dir);

@@ -144,7 +144,10 @@ pub struct ScanArgs {
     /// Show only this sector; may be repeated.
     #[arg(long = "sector", value_name = "SECTOR")]
     pub sectors: Vec<String>,
-    /// Model directory, or folder of models; may be repeated. Default: `models`, where it is there.
+    /// A TOML file on top of the defaults; models and scoring are read from it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Model directory, or folder of models, instead of the configured ones; may be repeated.
     #[arg(long, value_name = "DIR")]
     pub models: Vec<PathBuf>,
     /// Show only what this risk profile wants to see.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicator::Values;
-use inference::{InferenceOptions, InferenceStage};
+use inference::InferenceStage;
 use ingest::{DailyBars, ReadOptions, Reference, Rejections};
 use pipeline::Stage as _;
 use rayon::prelude::*;
@@ -15,8 +15,9 @@ use schemas::{
     Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, Market, ModelRef, Partition, Plan, ResultRow,
     Symbol, Timeframe,
 };
-use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
+use scoring::{ScoringInput, ScoringSetup, ScoringStage};
 
+use crate::config::Config;
 use crate::progress::Progress;
 
 /// The newest bar of a symbol with its indicators.
@@ -47,12 +48,7 @@ pub(crate) struct Scan {
 }
 
 /// Ranks every symbol of a folder as of a session.
-pub(crate) fn scan(
-    dir: &Path,
-    as_of: Option<EventTime>,
-    models: &InferenceOptions,
-    progress: &Progress,
-) -> anyhow::Result<Scan> {
+pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progress: &Progress) -> anyhow::Result<Scan> {
     let mut watch = StopWatch::start();
     let timeframe = Timeframe::D1;
 
@@ -69,7 +65,7 @@ pub(crate) fn scan(
 
     progress.stage("inference");
     let plan = indicator::plan();
-    let mut inference = InferenceStage::new(plan.clone(), models)?;
+    let mut inference = InferenceStage::new(plan.clone(), &config.inference)?;
     let mut predictions = Vec::new();
     for features in feature_batches(timeframe, &plan, &latest) {
         inference.on_batch(features, &mut predictions).context("inference refused its own features")?;
@@ -78,7 +74,7 @@ pub(crate) fn scan(
     watch.lap("inference");
 
     progress.stage("scoring");
-    let setup = ScoringSetup { options: ScoringOptions::default(), timeframe, plan, epoch: 0 };
+    let setup = ScoringSetup { options: config.scoring.clone(), timeframe, plan, epoch: 0 };
     let mut scoring = ScoringStage::new(setup)?;
     let mut out = Vec::new();
     for instrument in instruments {

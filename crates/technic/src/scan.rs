@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use inference::InferenceOptions;
 use schemas::{ResultRow, Symbol};
 
 use crate::cli::{ScanArgs, ScanFormat};
+use crate::config::Config;
 use crate::error::Usage;
 use crate::output;
 use crate::progress::Progress;
@@ -16,8 +16,12 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     if args.format == ScanFormat::Parquet && args.output.is_none() {
         return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
     }
+    let mut config = Config::load(args.config.as_deref(), Vec::new())?.config;
+    if !args.models.is_empty() {
+        config.inference.models.clone_from(&args.models);
+    }
     let progress = Progress::spinner();
-    let mut scan = recompute::scan(&args.data, args.as_of, &inference_options(args), &progress)?;
+    let mut scan = recompute::scan(&args.data, args.as_of, &config, &progress)?;
     drop(progress);
     report(&scan);
     let n_scored = scan.results.len();
@@ -28,11 +32,6 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
         ScanFormat::Csv => output::csv(&scan, args.output.as_deref()),
         ScanFormat::Parquet => output::parquet(&scan, args.output.as_deref()),
     }
-}
-
-fn inference_options(args: &ScanArgs) -> InferenceOptions {
-    let default = InferenceOptions::default();
-    if args.models.is_empty() { default } else { InferenceOptions { models: args.models.clone(), ..default } }
 }
 
 /// Keeps what was asked for. Ranks are those among all symbols, whatever is shown.
