@@ -15,7 +15,7 @@ use schemas::{
 use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 
 const N_ROUNDS: usize = 31;
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 15] = [
     "n_bars",
     "sma20",
     "sma50",
@@ -27,6 +27,10 @@ const COLUMNS: [&str; 11] = [
     "atr_pct_14",
     "ret_5d",
     "dollar_vol_20",
+    "high_5",
+    "low_5",
+    "high_10",
+    "low_10",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -148,6 +152,10 @@ impl Market {
                 atr,
                 0.2 * (self.unit() - 0.5),
                 close * volume,
+                close * 1.02,
+                close * 0.98,
+                close * 1.03,
+                close * 0.97,
             ];
             rows.push([&[300.0][..], &averages, &rest].concat());
             predictions.push(Predictions {

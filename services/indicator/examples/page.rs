@@ -81,6 +81,12 @@ const NATIVE: &[(&[&str], &str, &str, &str)] = &[
         "R. Donchian; specification §2.5",
     ),
     (
+        &["high_5", "low_5", "high_10", "low_10"],
+        "price",
+        "highest high and lowest low of 5 and 10 bars",
+        "specification §13.3",
+    ),
+    (
         &["keltner_up20", "keltner_mid20", "keltner_lo20"],
         "price",
         "EMA 20 and two ATR 10",

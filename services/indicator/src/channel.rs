@@ -8,11 +8,13 @@ use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::window::{Highest, Lowest};
 
-/// Extremes of the highs and lows of the last 9, 20, 26 and 52 bars.
+/// Extremes of the highs and lows of the last 5, 9, 10, 20, 26 and 52 bars.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the number of bars alone is no name")]
 pub(crate) struct Channels<L> {
+    pub(crate) last_5: Channel<L>,
     pub(crate) last_9: Channel<L>,
+    pub(crate) last_10: Channel<L>,
     pub(crate) last_20: Channel<L>,
     pub(crate) last_26: Channel<L>,
     pub(crate) last_52: Channel<L>,
@@ -46,22 +48,42 @@ impl<L: Lane> Channels<L> {
     {
         let (mut high, mut low) = (Highest::new(past.simd, bar.high), Lowest::new(past.simd, bar.low));
         Self {
-            last_9: Channel {
-                high: high.with::<0, 8>(
+            last_5: Channel {
+                high: high.with::<0, 4>(
                     #[inline(always)]
                     |age| past.high_run(age),
                 ),
-                low: low.with::<0, 8>(
+                low: low.with::<0, 4>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+            last_9: Channel {
+                high: high.with::<4, 8>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<4, 8>(
+                    #[inline(always)]
+                    |age| past.low_run(age),
+                ),
+            },
+            last_10: Channel {
+                high: high.with::<8, 9>(
+                    #[inline(always)]
+                    |age| past.high_run(age),
+                ),
+                low: low.with::<8, 9>(
                     #[inline(always)]
                     |age| past.low_run(age),
                 ),
             },
             last_20: Channel {
-                high: high.with::<8, 19>(
+                high: high.with::<9, 19>(
                     #[inline(always)]
                     |age| past.high_run(age),
                 ),
-                low: low.with::<8, 19>(
+                low: low.with::<9, 19>(
                     #[inline(always)]
                     |age| past.low_run(age),
                 ),

@@ -213,6 +213,10 @@ fn range_columns<S: Simd, L: Figure<S>>(row: &mut [L; N_COLUMNS], step: &Step<L>
     set(Column::DonchianUp20, channels.last_20.high);
     set(Column::DonchianMid20, channels.last_20.middle());
     set(Column::DonchianLo20, channels.last_20.low);
+    set(Column::High5, channels.last_5.high);
+    set(Column::Low5, channels.last_5.low);
+    set(Column::High10, channels.last_10.high);
+    set(Column::Low10, channels.last_10.low);
     let conversion = channels.last_9.middle();
     let base = channels.last_26.middle();
     set(Column::IchimokuTenkan, conversion);

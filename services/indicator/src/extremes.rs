@@ -56,9 +56,8 @@ impl Blocks {
         older
     }
 
-    /// Finds everything again. `past` ends with the newest of `n_bars`.
-    pub(crate) fn restored(n_bars: u32, past: &Past<pulp::Scalar, f64>) -> Self {
-        let mut blocks = Self::default();
+    /// Finds again what a segment of `n_bars` needs. `past` ends with the newest of them.
+    pub(crate) fn restore(&mut self, n_bars: u32, past: &Past<pulp::Scalar, f64>) {
         let n_bars = n_bars as usize;
         let n_blocks = n_bars / N_BLOCK;
         for block in n_blocks.saturating_sub(N_BLOCKS)..n_blocks {
@@ -67,10 +66,9 @@ impl Blocks {
             if let Some(first) = N_CLOSES.checked_sub(n_newer + N_BLOCK) {
                 let closes = &past.closes[first..first + N_BLOCK];
                 let start = [closes[0], closes[0]];
-                blocks.put(block, closes.iter().fold(start, |found, &close| join(found, [close, close])));
+                self.put(block, closes.iter().fold(start, |found, &close| join(found, [close, close])));
             }
         }
-        blocks
     }
 
     pub(crate) fn rescale(&mut self, price: f64) {

@@ -49,9 +49,9 @@ pub(crate) const OF_RANGE: [bool; N_COLUMNS] = of_range();
 const fn of_range() -> [bool; N_COLUMNS] {
     use Column::{
         Ad, Adosc310, Adx14, AroonDown25, AroonUp25, Aroonosc25, Atr14, AtrPct14, AtrPctSimple14, Cci20, Cmf20,
-        DonchianLo20, DonchianMid20, DonchianUp20, GapMean10, GapPct, HeikinAshiTrend, IchimokuKijun, IchimokuSpanA,
-        IchimokuSpanB, IchimokuTenkan, KeltnerLo20, KeltnerUp20, Mfi14, MinusDi14, Natr14, PlusDi14, Sar00202, StochD,
-        StochK, Supertrend, SupertrendDirection, Trange, Ultosc71428, Vwap20, Willr14,
+        DonchianLo20, DonchianMid20, DonchianUp20, GapMean10, GapPct, HeikinAshiTrend, High5, High10, IchimokuKijun,
+        IchimokuSpanA, IchimokuSpanB, IchimokuTenkan, KeltnerLo20, KeltnerUp20, Low5, Low10, Mfi14, MinusDi14, Natr14,
+        PlusDi14, Sar00202, StochD, StochK, Supertrend, SupertrendDirection, Trange, Ultosc71428, Vwap20, Willr14,
     };
     let columns = [
         Trange,
@@ -77,6 +77,10 @@ const fn of_range() -> [bool; N_COLUMNS] {
         DonchianUp20,
         DonchianMid20,
         DonchianLo20,
+        High5,
+        Low5,
+        High10,
+        Low10,
         KeltnerUp20,
         KeltnerLo20,
         AtrPct14,
@@ -194,6 +198,11 @@ columns! {
     DonchianUp20 = "donchian_up20", 20;
     DonchianMid20 = "donchian_mid20", 20;
     DonchianLo20 = "donchian_lo20", 20;
+    /// Price: highest high and lowest low of 5 and of 10 bars, where trade plans put their levels.
+    High5 = "high_5", 5;
+    Low5 = "low_5", 5;
+    High10 = "high_10", 10;
+    Low10 = "low_10", 10;
     /// Price: EMA20 and two ATR10 beside it.
     KeltnerUp20 = "keltner_up20", 20;
     KeltnerMid20 = "keltner_mid20", 20;

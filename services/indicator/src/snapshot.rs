@@ -102,7 +102,30 @@ impl TryFrom<SlotState> for Slot {
         if is_short || numbers.next().is_some() {
             return Err(fault);
         }
-        slot.blocks = Blocks::restored(slot.head.n_bars, &slot.past(pulp::Scalar));
+        // Also those that the window before the newest bar needs: a correction goes back to it, be it into the segment
+        // that the newest bar has ended.
+        let mut blocks = Blocks::default();
+        for head in [slot.before, slot.head] {
+            blocks.restore(head.n_bars, &slot.tapes.past(pulp::Scalar, head.offset));
+        }
+        slot.blocks = blocks;
         Ok(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{Bar, BarFlags};
+
+    use super::*;
+    use crate::testing::{bar, bars, closed, value_bits};
+
+    #[test]
+    fn after_a_restore_the_start_of_a_segment_can_be_corrected() {
+        let mut slot = closed(&bars((1..=251).map(f64::from)));
+        let right = bar(251, 300.0);
+        slot.close(&Bar { flags: right.flags.with(BarFlags::SEGMENT_START), ..right });
+        let mut restored = Slot::try_from(SlotState::from(&slot)).unwrap();
+        assert_eq!(value_bits(&restored.correct(&right)), value_bits(&slot.correct(&right)));
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::alpha_blend::blend_horizons;
 use crate::facts::Facts;
 use crate::tech_rating::{self, Signal, Subscores, TechInputs, TechRating, Weights};
+use crate::trade_plan::Structure;
 
 /// The feature columns that scoring reads, by their place in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub(crate) struct FeatureColumns {
     atr_pct_14: usize,
     ret_5d: usize,
     dollar_vol_20: usize,
+    high_5: usize,
+    low_5: usize,
+    high_10: usize,
+    low_10: usize,
 }
 
 /// The plan lacks a column that scoring reads.
@@ -41,6 +46,10 @@ impl FeatureColumns {
             atr_pct_14: column("atr_pct_14")?,
             ret_5d: column("ret_5d")?,
             dollar_vol_20: column("dollar_vol_20")?,
+            high_5: column("high_5")?,
+            low_5: column("low_5")?,
+            high_10: column("high_10")?,
+            low_10: column("low_10")?,
         })
     }
 }
@@ -67,6 +76,10 @@ pub(crate) struct RowInputs {
     atr_pct_14: Option<f64>,
     ret_5d: Option<f64>,
     pub(crate) dollar_vol_20: Option<f64>,
+    high_5: Option<f64>,
+    low_5: Option<f64>,
+    high_10: Option<f64>,
+    low_10: Option<f64>,
     pub(crate) alpha_5d: Option<f64>,
     pub(crate) alpha_10d: Option<f64>,
     pub(crate) win_prob_10d: Option<f64>,
@@ -100,6 +113,10 @@ impl RowInputs {
             atr_pct_14: feature(columns.atr_pct_14),
             ret_5d: feature(columns.ret_5d),
             dollar_vol_20: feature(columns.dollar_vol_20),
+            high_5: feature(columns.high_5),
+            low_5: feature(columns.low_5),
+            high_10: feature(columns.high_10),
+            low_10: feature(columns.low_10),
             alpha_5d: predictions.alpha_5d,
             alpha_10d: predictions.alpha_10d,
             win_prob_10d: predictions.win_prob_10d,
@@ -109,6 +126,17 @@ impl RowInputs {
     /// A bar replaces another when it is later, or a newer revision of the same.
     pub(crate) fn position(&self) -> (EventTime, u32) {
         (self.open_time, self.revision)
+    }
+
+    /// Prices where the market turned lately.
+    pub(crate) fn structure(&self) -> Structure {
+        Structure {
+            swing_low_10: self.low_10,
+            swing_high_10: self.high_10,
+            recent_low_5: self.low_5,
+            recent_high_5: self.high_5,
+            ma_20: self.sma20,
+        }
     }
 
     pub(crate) fn flags(&self) -> BarFlags {

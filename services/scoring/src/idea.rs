@@ -8,7 +8,7 @@ use crate::profiles::{ProfileLimit, ProfileRow, RiskProfile};
 use crate::risk;
 use crate::tech_rating::Signal;
 use crate::tiers::{InvestorThresholds, InvestorTier, ResultTier};
-use crate::trade_plan::{Direction, NoPlan, PlanInputs, Setup, Structure, TradePlan, trade_plan};
+use crate::trade_plan::{Direction, NoPlan, PlanInputs, Setup, TradePlan, trade_plan};
 
 /// Labels and plan of one row.
 ///
@@ -78,7 +78,7 @@ fn plan(entry: &Entry, options: &ScoringOptions) -> Result<TradePlan, NoPlan> {
         atr_pct: entry.atr_pct,
         signal: entry.signal,
         setup,
-        structure: Structure { ma_20: inputs.sma20, ..Structure::default() },
+        structure: inputs.structure(),
     };
     trade_plan(&plan_inputs, &options.account, inputs.dollar_vol_20)
 }

@@ -20,7 +20,7 @@ const BURST_SHARE: f64 = 0.1;
 const QUIET_PERIODS: u32 = 8;
 
 /// Version of the snapshot bytes; part of the layout that names them.
-const SNAPSHOT_VERSION: u64 = 2;
+const SNAPSHOT_VERSION: u64 = 3;
 
 /// What the scorer listens to.
 #[derive(Debug, Clone, PartialEq)]
@@ -331,7 +331,7 @@ mod tests {
     use super::*;
     use crate::config::ScoringOptions;
 
-    const COLUMNS: [&str; 11] = [
+    const COLUMNS: [&str; 15] = [
         "n_bars",
         "sma20",
         "sma50",
@@ -343,6 +343,10 @@ mod tests {
         "atr_pct_14",
         "ret_5d",
         "dollar_vol_20",
+        "high_5",
+        "low_5",
+        "high_10",
+        "low_10",
     ];
 
     fn stage() -> ScoringStage {
