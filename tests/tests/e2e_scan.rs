@@ -206,7 +206,7 @@ fn plans_are_sized_for_the_account_and_a_profile_shows_what_passes_it() {
     let shown = balanced["results"].as_array().unwrap();
     assert_eq!(shown.iter().collect::<Vec<_>>(), expected);
     let n_hidden: u64 = balanced["funnel"].as_array().unwrap().iter().map(|step| step[1].as_u64().unwrap()).sum();
-    assert_eq!(n_hidden as usize, all.len() - shown.len());
+    assert_eq!(usize::try_from(n_hidden).unwrap(), all.len() - shown.len());
 }
 
 #[test]

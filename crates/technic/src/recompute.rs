@@ -1,6 +1,7 @@
 //! The cold scan: the stages of the live line, driven once over the newest bar of every symbol.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use scoring::{ScoringInput, ScoringSetup, ScoringStage};
 
 use crate::config::Config;
 use crate::progress::Progress;
+
+/// Symbols that are computed side by side; of similar length, no lane waits for another.
+const SYMBOLS_PER_GROUP: usize = 256;
 
 /// The newest bar of a symbol with its indicators.
 type Latest = (Symbol, Bar, Values);
@@ -106,16 +110,21 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
 
 /// The indicators at each symbol's newest bar, over the bars of its newest segment.
 fn latest(bars: &DailyBars) -> Vec<Latest> {
-    bars.symbols
-        .par_iter()
-        .filter_map(|(symbol, rows)| {
-            let starts_segment = |row: &usize| bars.flags[*row].contains(BarFlags::SEGMENT_START);
-            let first = rows.clone().rev().find(starts_segment).unwrap_or(rows.start);
-            let segment: Vec<Bar> = (first..rows.end).map(|row| bars.bar(row)).collect();
-            let values = indicator::recompute(&segment)?;
-            segment.last().map(|&bar| (*symbol, bar, values))
-        })
-        .collect()
+    let of_group = |group: &[(Symbol, Range<usize>)]| -> Vec<Latest> {
+        let segments: Vec<Vec<Bar>> = group
+            .iter()
+            .map(|(_, rows)| {
+                let starts_segment = |row: &usize| bars.flags[*row].contains(BarFlags::SEGMENT_START);
+                let first = rows.clone().rev().find(starts_segment).unwrap_or(rows.start);
+                (first..rows.end).map(|row| bars.bar(row)).collect()
+            })
+            .collect();
+        let slices: Vec<&[Bar]> = segments.iter().map(Vec::as_slice).collect();
+        let found = indicator::recompute_many(&slices);
+        let rows = group.iter().zip(&segments).zip(found);
+        rows.filter_map(|(((symbol, _), segment), values)| Some((*symbol, *segment.last()?, values?))).collect()
+    };
+    bars.symbols.par_chunks(SYMBOLS_PER_GROUP).flat_map_iter(of_group).collect()
 }
 
 /// The messages that the indicator stage would have published for these rows.
