@@ -214,7 +214,7 @@ letters, digits and `_`; an indicator of several values appends what tells them 
 `rsi9`, `ta_wma_30`. A formula at the parameters of a native column is that column. A text that asks for nothing that there
 is has an error that names what is wrong and what there is; all errors are reported together.
 
-`ta:` begins the name of a function of the crate [ta-lib](https://crates.io/crates/ta-lib) 0.8.3, which computes it. Its
+`ta:` begins the name of a function of the crate `ta-lib` 0.8.3, which computes it. Its
 parameters are called as in TA-Lib (`optInFastPeriod` is `fast_period`, `optInTimePeriod` is `period`), a moving average
 type is one of `sma`, `ema`, `wma`, …, and a series of the caller's choice is `in` (or `in0`, `in1`): `open`, `high`, `low`,
 `close` or `volume`. Patterns of bars are 100 where one points up, −100 down, 0 where there is none; some also have 80 or
