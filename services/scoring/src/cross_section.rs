@@ -4,6 +4,7 @@ use crate::ics::{self, IcsEvents, IcsTerms};
 use crate::idea::is_ultra_risky;
 use crate::merit::{self, Merit, MeritInputs, WinProb};
 use crate::peers::Peers;
+use crate::tiers::ResultTier;
 
 /// Where a row stands among all ranked rows, in points of (0, 100]; `None` where the row lacks the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +35,12 @@ pub(crate) struct Scored {
     pub(crate) ics: f64,
     pub(crate) ics_parts: ics::IcsBreakdown,
     pub(crate) merit: Merit,
+}
+
+impl Scored {
+    pub(crate) fn result_tier(&self) -> ResultTier {
+        ResultTier::of(self.merit.score, self.merit.tech_pct, self.quality)
+    }
 }
 
 /// The sorted columns of all ranked rows.

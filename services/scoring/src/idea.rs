@@ -33,7 +33,7 @@ impl Idea {
         let is_ultra_risky = is_ultra_risky(entry);
         let plan = plan(entry, options);
         Self {
-            result_tier: ResultTier::of(scored.merit.score, scored.merit.tech_pct, scored.quality),
+            result_tier: scored.result_tier(),
             investor_tier: InvestorThresholds::TEN_DAYS.tier(scored.ics, inputs.win_prob_10d, scored.quality),
             play_style: PlayStyle::of(&StyleInputs {
                 atr_points: standing.atr,

@@ -235,14 +235,14 @@ impl Table {
         }
         let instrument = self.instruments.get(&symbol);
         let scored = cross_section::score(&slot.entry, &standing);
-        let idea = Idea::new(&slot.entry, &standing, &scored, options);
         let Merit { score: merit, band, flags, .. } = scored.merit;
-        let now = Shown { standing, merit, band, flags, tier: idea.result_tier };
+        let now = Shown { standing, merit, band, flags, tier: scored.result_tier() };
         if let Published::Row(shown) = &slot.published
             && !is_due(shown, &now)
         {
             return None;
         }
+        let idea = Idea::new(&slot.entry, &standing, &scored, options);
         let row = result_row(timeframe, &slot.entry, &scored, &idea, instrument);
         self.rows[at].published = Published::Row(now);
         Some(Change::Row(Box::new(row)))
