@@ -5,6 +5,7 @@ pub(crate) mod bar;
 pub(crate) mod feature;
 pub(crate) mod header;
 pub(crate) mod instrument;
+pub(crate) mod intake;
 pub(crate) mod market;
 pub(crate) mod prediction;
 pub(crate) mod score;

@@ -6,6 +6,7 @@
 
 pub mod codec;
 mod column;
+pub mod exchange;
 mod export;
 mod kinds;
 mod partition;
@@ -21,6 +22,7 @@ pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFl
 pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
 pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
+pub use kinds::intake::{IntakeBar, IntakeBarV1};
 pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::score::{

@@ -113,6 +113,16 @@ impl Namespace {
         format!("{}.alert.>", self.root())
     }
 
+    /// Bars from outside: `technic.v1.in.bar.>`
+    pub fn intake(&self) -> String {
+        format!("{}.in.bar.>", self.root())
+    }
+
+    /// Who sends bars on a subject of the intake; `None` when it is another subject.
+    pub fn parse_intake<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(&self.root())?.strip_prefix(".in.bar.").filter(|source| !source.is_empty())
+    }
+
     /// `technic.v1.dead.<service>`
     pub fn dead(&self, service: &str) -> String {
         format!("{}.dead.{}", self.root(), escape(service.as_bytes()))
@@ -195,6 +205,9 @@ mod tests {
         assert_eq!(live.result(symbol), "technic.v1.result.BRK=2EB");
         assert_eq!(live.alert("merit_80", symbol), "technic.v1.alert.merit_80.BRK=2EB");
         assert_eq!(live.dead("indicator"), "technic.v1.dead.indicator");
+        assert_eq!(live.intake(), "technic.v1.in.bar.>");
+        assert_eq!(live.parse_intake("technic.v1.in.bar.my-feed"), Some("my-feed"));
+        assert_eq!(live.parse_intake("technic.v1.bar.1m.p07"), None);
         let replay: Namespace = "replay.2016".parse().unwrap();
         assert_eq!(replay.instrument(symbol), "technic.replay.2016.instrument.BRK=2EB");
         assert_eq!(replay.stream("BARS"), "REPLAY_2016_BARS");

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use schemas::{Alert, BarBatch, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch};
+use schemas::{
+    Alert, BarBatch, FeatureBatch, Instrument, IntakeBar, IntakeBarV1, Message, PredictionBatch, ScoreBatch,
+};
 use serde_json::Value;
 
 fn check<M: Message>() {
@@ -51,4 +53,15 @@ fn every_fixture_decodes_to_what_it_said() {
     check::<ScoreBatch>();
     check::<Instrument>();
     check::<Alert>();
+}
+
+#[test]
+fn a_bar_from_outside_says_the_same_in_both_encodings() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/intake/v1");
+    let read = |name: &str| fs::read(folder.join(name)).expect("a fixture can be read");
+    let then: IntakeBarV1 = serde_json::from_slice(&read("one.json")).expect("it is JSON");
+    let then = IntakeBar::try_from(then).expect("it is a bar that can be");
+    for name in ["one.json", "one.msgpack"] {
+        assert_eq!(IntakeBar::decode(&read(name)).expect("a fixture decodes for ever"), then, "{name}");
+    }
 }

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use schemas::{Bar, BarFlags, EventTime, Timeframe};
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::local;
 use crate::ohlcv::Ohlcv;
 use crate::spec::{Call, PlanError, label};
+use schemas::exchange::local;
 
 /// What a text asks for them by.
 pub(crate) const NAMES: [&str; 3] = ["session_vwap", "anchored_vwap", "rvol_at_time"];

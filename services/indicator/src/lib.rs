@@ -52,7 +52,6 @@ mod directional;
 mod ema;
 mod engine;
 mod exact;
-mod exchange;
 mod extras;
 mod extremes;
 mod figure;

@@ -1,20 +1,54 @@
-//! The clock on the wall of the exchange in New York.
+//! The clock on the wall of the exchange in New York, and the hours of its regular session.
 
-use schemas::EventTime;
+use crate::EventTime;
+use crate::time::civil;
 
 const NS_PER_MINUTE: i64 = 60_000_000_000;
 const MINUTES_PER_DAY: i64 = 1440;
 
+/// The regular session begins at 09:30. In minutes since midnight.
+pub const OPEN: u32 = 9 * 60 + 30;
+/// It ends at 16:00, on a half day at 13:00.
+const CLOSE: u32 = 16 * 60;
+const CLOSE_HALF_DAY: u32 = 13 * 60;
+
 /// A minute of a day in New York.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Local {
+pub struct Local {
     /// Counted from 1970-01-01.
-    pub(crate) day: i32,
+    pub day: i32,
     /// Since midnight.
-    pub(crate) minute: u32,
+    pub minute: u32,
 }
 
-pub(crate) fn local(time: EventTime) -> Local {
+impl Local {
+    /// Whether the minute belongs to the regular session of its day. Holidays are not known: on one, no bar comes.
+    pub fn is_regular(self) -> bool {
+        (OPEN..close_of(self.day)).contains(&self.minute)
+    }
+}
+
+/// When the regular session of a day ends, in minutes since midnight.
+///
+/// # Source
+/// NYSE calendars since 2012: half days are the day after Thanksgiving, and the 24th of December and the 3rd of July where
+/// they are a Monday to Thursday.
+pub fn close_of(day: i32) -> u32 {
+    // Day 0 was a Thursday; 0 is Monday here.
+    let weekday = (day + 3).rem_euclid(7);
+    let is_half = match civil(day) {
+        (_, 11, date) => weekday == 4 && (23..=29).contains(&date),
+        (_, 12, 24) | (_, 7, 3) => weekday < 4,
+        _ => false,
+    };
+    if is_half { CLOSE_HALF_DAY } else { CLOSE }
+}
+
+/// The time on the wall in New York.
+///
+/// # Panics
+/// Never: an `i64` of nanoseconds spans 213,503 days.
+pub fn local(time: EventTime) -> Local {
     let minutes = time.as_ns().div_euclid(NS_PER_MINUTE);
     let minutes = minutes - if is_summer(minutes) { 4 * 60 } else { 5 * 60 };
     let fits = "an i64 of nanoseconds spans 213,503 days";
@@ -74,6 +108,31 @@ mod tests {
         let local = local(utc(date, hour, minute));
         let day = EventTime::parse_date(expected_date).unwrap().days();
         assert_eq!((local.day, local.minute), (day, expected[0] * 60 + expected[1]), "{date} {hour}:{minute}");
+    }
+
+    #[test]
+    fn half_days_end_at_one() {
+        let check = |date: &str, expected: u32| {
+            assert_eq!(close_of(EventTime::parse_date(date).unwrap().days()), expected * 60, "{date}");
+        };
+        for half in ["2012-07-03", "2013-11-29", "2014-12-24", "2015-12-24", "2023-07-03", "2024-11-29", "2025-07-03"] {
+            check(half, 13);
+        }
+        for whole in ["2015-07-02", "2015-11-26", "2015-12-23", "2021-12-23", "2024-11-22", "2026-07-02", "2026-12-31"]
+        {
+            check(whole, 16);
+        }
+    }
+
+    #[test]
+    fn the_regular_session_is_half_open() {
+        let check = |hour, minute, expected: bool| {
+            assert_eq!(local(utc("2026-01-05", hour, minute)).is_regular(), expected, "{hour}:{minute}");
+        };
+        check(14, 29, false);
+        check(14, 30, true);
+        check(20, 59, true);
+        check(21, 0, false);
     }
 
     #[test]
