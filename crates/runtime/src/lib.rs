@@ -5,6 +5,7 @@ pub mod admin;
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod dead_letter;
 pub mod line;
 pub mod outlet;
 mod progress;

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::ComponentHandle;
-use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, MESSAGE_ID_HEADER, Start};
+use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, Start};
 use crate::clock;
-use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged, publish_with_retry};
+use crate::dead_letter::{DeadLetter, rejected_by_codec};
+use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged};
 use crate::progress::{Follows, Progress};
 use crate::shutdown::Shutdown;
 use crate::stage_metrics::StageMetrics;
@@ -41,8 +42,6 @@ const LONE_ROWS_MAX: usize = 64;
 const QUIET: Duration = Duration::from_millis(25);
 /// Every partition's state is saved at least this often, when it changed.
 const SNAPSHOT_PERIOD: Duration = Duration::from_secs(10);
-/// Longest text of a reason in a dead letter's header.
-const DETAIL_CHARS_MAX: usize = 500;
 
 /// What a service reads and how it is run.
 #[derive(Debug)]
@@ -53,9 +52,9 @@ pub struct Line {
     pub timeframe: Timeframe,
     /// The batches it reads, from every partition.
     pub input: BatchKind,
-    /// What it publishes when each output follows from one input: on start-up, what was published before the crash is
-    /// recognised by it. `None`: the stage publishes nothing until it has caught up.
-    pub output: Option<BatchKind>,
+    /// What it publishes, and at which timeframe, when each output follows from one input: on start-up, what was published
+    /// before the crash is recognised by it. `None`: the stage publishes nothing until it has caught up.
+    pub output: Option<(BatchKind, Timeframe)>,
     /// Whether it also reads reference data: the newest instrument of each symbol, then changes.
     pub with_instruments: bool,
     /// How long a stage may leave things to its refresh.
@@ -272,9 +271,9 @@ where
             let progress = &mut self.progress[partition.index()];
             let subject = self.line.namespace.batch(self.line.input, self.line.timeframe, partition);
             progress.target = patiently(|| bus.last_sequence(&input, &subject)).await.map_err(bus_error)?;
-            if let Some(kind) = self.line.output {
+            if let Some((kind, timeframe)) = self.line.output {
                 let stream = PipelineStream::Batches(kind).name(&self.line.namespace);
-                let subject = self.line.namespace.batch(kind, self.line.timeframe, partition);
+                let subject = self.line.namespace.batch(kind, timeframe, partition);
                 let last = patiently(|| bus.last(&stream, &subject)).await.map_err(bus_error)?;
                 let sequence = last.and_then(|stored| {
                     let header = stored.headers.iter().find(|(name, _)| name == INPUT_SEQUENCE_HEADER);
@@ -431,7 +430,12 @@ where
                 fresh.clear();
             }
         }
-        outputs.extend(fresh.into_iter().map(|output| Tagged { output, input_sequence: Some(delivery.sequence) }));
+        // The last one alone says that everything of the input is out.
+        let n_fresh = fresh.len();
+        outputs.extend(fresh.into_iter().zip(1..).map(|(output, number)| Tagged {
+            output,
+            input_sequence: (number == n_fresh).then_some(delivery.sequence),
+        }));
         let metrics = &self.surroundings.metrics;
         self.stage.take_refused(&mut |reason, n_rows| metrics.add_rejected(reason, n_rows));
         Ok(applied.err())
@@ -511,24 +515,15 @@ where
             "message rejected"
         );
         self.surroundings.metrics.add_rejected(rejected.reason, 1);
-        let sequence = delivery.sequence.to_string();
-        let id = format!("dead:{service}:{}:{sequence}", delivery.subject);
-        let detail: String = rejected.detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();
-        let headers = [
-            (MESSAGE_ID_HEADER, id.as_str()),
-            ("Technic-Reason", rejected.reason),
-            ("Technic-Detail", detail.as_str()),
-            ("Technic-Subject", delivery.subject.as_str()),
-            ("Technic-Sequence", sequence.as_str()),
-        ];
-        let subject = self.line.namespace.dead(service);
-        let bus = &self.surroundings.bus;
-        match publish_with_retry(bus, &subject, &headers, delivery.payload.clone()).await {
-            // The headers tipped it over the limit: the original is still in its stream, under the sequence named here.
-            Err(BusError::TooLarge { .. }) => publish_with_retry(bus, &subject, &headers, bytes::Bytes::new()).await,
-            other => other,
-        }
-        .map_err(|source| LineError::Bus { service, source })
+        let letter = DeadLetter {
+            service,
+            subject: &delivery.subject,
+            sequence: Some(delivery.sequence),
+            rejected,
+            payload: &delivery.payload,
+        };
+        let published = letter.publish(&self.surroundings.bus, &self.line.namespace).await;
+        published.map_err(|source| LineError::Bus { service, source })
     }
 
     /// Saves one partition, if it changed: a little at a time, so that no turn waits for all of them.
@@ -572,16 +567,6 @@ async fn feed(origin: Origin, mut consumer: Consumer, sender: mpsc::Sender<Arriv
             return;
         }
     }
-}
-
-fn rejected_by_codec(error: &CodecError) -> Rejected {
-    let mut detail = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        detail = format!("{detail}: {cause}");
-        source = cause.source();
-    }
-    Rejected::new(error.reason(), detail)
 }
 
 /// Work that may take milliseconds, without holding up the other tasks of this thread.

@@ -179,7 +179,7 @@ impl World {
             namespace: NAMESPACE,
             timeframe: Timeframe::D1,
             input: BatchKind::Bar,
-            output: Some(BatchKind::Feature),
+            output: Some((BatchKind::Feature, Timeframe::D1)),
             with_instruments: false,
             refresh: Duration::from_millis(250),
             store: Some(StateStore::open(self.state.path(), &NAMESPACE, "indicator", Timeframe::D1).unwrap()),

@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// Which services; none named means all.
     #[arg(value_name = "SERVICE")]
     pub services: Vec<ServiceName>,
-    /// Where bars come from: `synthetic` or `replay:DIR`.
+    /// Where bars come from: `synthetic`, `replay:DIR`, or `nats` for those that anyone sends to the intake.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
     /// `memory`, `nats-child` or `nats://host:port`.

@@ -46,6 +46,7 @@ pub struct Delivery {
 pub struct Ingest {
     pub source: String,
     pub replay: Replay,
+    pub intake: Intake,
     pub synthetic: Synthetic,
 }
 
@@ -54,6 +55,11 @@ pub struct Replay {
     pub from: Option<String>,
     pub to: Option<String>,
     pub speed: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Intake {
+    pub history: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,7 +89,21 @@ pub struct Shutdown {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     Synthetic(SyntheticOptions),
-    Replay { dir: PathBuf, options: ReplayOptions },
+    Replay {
+        dir: PathBuf,
+        options: ReplayOptions,
+    },
+    /// Whatever is sent to the intake, after the daily bars of a folder.
+    Intake {
+        history: Option<PathBuf>,
+    },
+}
+
+/// What `ingest.source` names.
+enum SourceKind {
+    Synthetic,
+    Replay(PathBuf),
+    Intake,
 }
 
 impl Config {
@@ -114,7 +134,7 @@ impl Config {
         check("namespace", self.namespace.parse::<Namespace>().map(drop).map_err(|error| error.to_string()));
         let knows_cache = self.cache == "memory";
         check("cache", knows_cache.then_some(()).ok_or(format!("`{}`: this build knows `memory` only", self.cache)));
-        check("ingest.source", self.source_kind().map(drop));
+        check("ingest.source", self.source_kind().and_then(|kind| self.fits_bus(&kind)));
         let ingest = &self.ingest;
         check("ingest.replay.from", session(ingest.replay.from.as_deref()).map(drop));
         check("ingest.replay.to", session(ingest.replay.to.as_deref()).map(drop));
@@ -156,11 +176,21 @@ impl Config {
         problems
     }
 
-    fn source_kind(&self) -> Result<Option<PathBuf>, String> {
+    fn source_kind(&self) -> Result<SourceKind, String> {
         match self.ingest.source.split_once(':') {
-            None if self.ingest.source == "synthetic" => Ok(None),
-            Some(("replay", dir)) if !dir.is_empty() => Ok(Some(dir.into())),
-            _ => Err(format!("`{}` is no source; use `synthetic` or `replay:DIR`", self.ingest.source)),
+            None if self.ingest.source == "synthetic" => Ok(SourceKind::Synthetic),
+            None if self.ingest.source == "nats" => Ok(SourceKind::Intake),
+            Some(("replay", dir)) if !dir.is_empty() => Ok(SourceKind::Replay(dir.into())),
+            _ => Err(format!("`{}` is no source; use `synthetic`, `replay:DIR` or `nats`", self.ingest.source)),
+        }
+    }
+
+    fn fits_bus(&self, source: &SourceKind) -> Result<(), String> {
+        match source {
+            SourceKind::Intake if self.bus == "memory" => {
+                Err("`nats` needs a bus that others reach; set bus to `nats-child` or `nats://host:port`".to_owned())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -170,7 +200,7 @@ impl Config {
         const CHECKED: &str = "the configuration was checked when it was loaded";
         let (replay, synthetic) = (&self.ingest.replay, &self.ingest.synthetic);
         match self.source_kind().expect(CHECKED) {
-            Some(dir) => Source::Replay {
+            SourceKind::Replay(dir) => Source::Replay {
                 dir,
                 options: ReplayOptions {
                     from: session(replay.from.as_deref()).expect(CHECKED),
@@ -179,7 +209,8 @@ impl Config {
                     speed: replay.speed.parse().expect(CHECKED),
                 },
             },
-            None => Source::Synthetic(SyntheticOptions {
+            SourceKind::Intake => Source::Intake { history: self.ingest.intake.history.clone() },
+            SourceKind::Synthetic => Source::Synthetic(SyntheticOptions {
                 seed: synthetic.seed,
                 n_symbols: synthetic.n_symbols,
                 history_sessions: synthetic.history_sessions,
@@ -249,6 +280,16 @@ mod tests {
         let Source::Replay { dir, options } = load(&flags).unwrap().source() else { panic!("a replay") };
         assert_eq!(dir, PathBuf::from("some/dir"));
         assert_eq!((options.to, options.speed), (EventTime::parse_date("2016-06-30"), Speed::Times(60.0)));
+    }
+
+    #[test]
+    fn the_intake_needs_a_bus_that_others_reach() {
+        let source = ("ingest.source", "nats");
+        assert!(load(&[source]).unwrap_err().contains("nats-child"));
+        let config = load(&[source, ("bus", "nats-child"), ("ingest.intake.history", "data")]).unwrap();
+        assert_eq!(config.source(), Source::Intake { history: Some("data".into()) });
+        let config = load(&[source, ("bus", "nats-child")]).unwrap();
+        assert_eq!(config.source(), Source::Intake { history: None });
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use anyhow::Context as _;
+use ingest::Others;
 use runtime::admin::Health;
 use runtime::bus::Bus;
 use runtime::config::Loaded;
@@ -31,7 +32,7 @@ pub(crate) async fn replay(loaded: Loaded<Config>, on_signal: fn() -> Shutdown) 
         health: Health::new().component("ingest"),
     };
     let feed = run::open_feed(config.source()).await?;
-    ingest::drive(feed, namespace, Timeframe::D1, &surroundings).await?;
+    ingest::drive(feed, namespace, Timeframe::D1, Others::Refuse, &surroundings).await?;
     bus.close().await;
     Ok(())
 }

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
-use ingest::{Feed, ReplayFeed, SyntheticFeed};
+use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
 use publisher::{Hub, HubOutlet, ResultsStage};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
@@ -170,6 +171,10 @@ fn announce(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     let data = match config.source() {
         Source::Synthetic(options) => format!("SYNTHETIC market of {} symbols, not real data", options.n_symbols),
         Source::Replay { dir, .. } => format!("REPLAY of `{}`", dir.display()),
+        Source::Intake { history } => {
+            let past = history.map_or("no history".to_owned(), |dir| format!("history `{}`", dir.display()));
+            format!("LIVE bars from `{}`, {past}", config.namespace().intake())
+        }
     };
     let mut stdout = std::io::stdout().lock();
     writeln!(
@@ -189,20 +194,31 @@ pub(crate) async fn open_feed(source: Source) -> anyhow::Result<Box<dyn Feed>> {
             Source::Synthetic(options) => Ok(Box::new(SyntheticFeed::new(&options))),
             Source::Replay { dir, options } => {
                 let feed = ReplayFeed::open(&dir, &options)?;
-                for file in feed.missing_files() {
-                    warn!(dir = %dir.display(), file, "file is missing, what it would tell stays unknown");
-                }
-                for fault in &feed.rejections().samples {
-                    warn!(%fault, "row rejected");
-                }
-                if feed.rejections().total() > 0 {
-                    warn!(by_reason = ?feed.rejections().by_reason, "rows rejected");
-                }
+                report_folder(&dir, feed.missing_files(), feed.rejections());
+                Ok(Box::new(feed))
+            }
+            Source::Intake { history } => {
+                let dir = history.context("the intake has no history")?;
+                let feed = HistoryFeed::open(&dir)?;
+                report_folder(&dir, feed.missing_files(), feed.rejections());
                 Ok(Box::new(feed))
             }
         }
     };
     tokio::task::spawn_blocking(open).await.context("the feed could not be opened")?
+}
+
+/// What of a folder cannot be used.
+fn report_folder(dir: &Path, missing_files: &[&'static str], rejections: &Rejections) {
+    for file in missing_files {
+        warn!(dir = %dir.display(), file, "file is missing, what it would tell stays unknown");
+    }
+    for fault in &rejections.samples {
+        warn!(%fault, "row rejected");
+    }
+    if rejections.total() > 0 {
+        warn!(by_reason = ?rejections.by_reason, "rows rejected");
+    }
 }
 
 /// What the services of one process are made of.
@@ -217,15 +233,46 @@ struct Composition<'a> {
 
 impl Composition<'_> {
     async fn ingest(&self, services: &mut Services) -> anyhow::Result<()> {
+        if let Source::Intake { history } = self.config.source() {
+            return self.intake(services, history.is_some()).await;
+        }
         let feed = open_feed(self.config.source()).await?;
         let (namespace, surroundings) = (self.namespace.clone(), self.surroundings("ingest"));
         services.spawn(async move {
-            let result = ingest::drive(feed, namespace, TIMEFRAME, &surroundings).await;
+            let result = ingest::drive(feed, namespace, TIMEFRAME, Others::Refuse, &surroundings).await;
             if result.is_ok() {
                 // A replay that is through leaves its results to be looked at.
                 surroundings.shutdown.requested().await;
             }
             ("ingest", result.map_err(Into::into))
+        });
+        Ok(())
+    }
+
+    /// Takes in bars from the start. What minutes make of the day waits until the past is on the bus, so that no day that
+    /// is over comes before it.
+    async fn intake(&self, services: &mut Services, has_history: bool) -> anyhow::Result<()> {
+        let history = if has_history { Some(open_feed(self.config.source()).await?) } else { None };
+        let (namespace, surroundings) = (self.namespace.clone(), self.surroundings("ingest"));
+        services.spawn(async move {
+            let result = ingest::take_in(namespace, start_epoch(), &surroundings).await;
+            ("ingest", result.map_err(Into::into))
+        });
+
+        let mut line = self.line("roll_up", BatchKind::Bar, Some(BatchKind::Bar))?;
+        line.timeframe = Timeframe::M1;
+        let (outlet, surroundings) = (self.outlet(), self.surroundings("roll_up"));
+        let (namespace, past) = (self.namespace.clone(), self.surroundings("history"));
+        services.spawn(async move {
+            let result = async {
+                if let Some(feed) = history {
+                    ingest::drive(feed, namespace, TIMEFRAME, Others::Follow, &past).await?;
+                }
+                past.health.set_ready();
+                line::run(RollUpStage::new(), line, bars, outlet, surroundings).await?;
+                Ok(())
+            };
+            ("roll_up", result.await)
         });
         Ok(())
     }
@@ -327,7 +374,7 @@ impl Composition<'_> {
             namespace: self.namespace.clone(),
             timeframe: TIMEFRAME,
             input,
-            output,
+            output: output.map(|kind| (kind, TIMEFRAME)),
             with_instruments: false,
             refresh: self.config.scoring.refresh,
             store,

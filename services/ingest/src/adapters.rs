@@ -1,6 +1,8 @@
 //! Where the world is touched.
 
 pub mod driver;
+pub mod history;
+pub mod intake;
 pub mod parquet;
 pub mod reference;
 pub mod replay;

@@ -16,6 +16,20 @@ pub struct RawBar {
 }
 
 impl RawBar {
+    pub fn of(symbol: Symbol, bar: &Bar) -> Self {
+        Self {
+            symbol,
+            open_time: bar.open_time,
+            open: bar.open,
+            high: bar.high,
+            low: bar.low,
+            close: bar.close,
+            volume: bar.volume,
+            revision: bar.revision,
+            flags: bar.flags,
+        }
+    }
+
     /// The same numbers as a [`Bar`], still to be checked.
     pub fn unchecked(&self) -> Bar {
         Bar {

@@ -9,7 +9,7 @@ use runtime::line::Surroundings;
 use runtime::outlet::{BusOutlet, Outlet as _, Tagged};
 use runtime::streams::PipelineStream;
 use schemas::subject::{BatchKind, Namespace};
-use schemas::{BarBatch, Message as _, N_PARTITIONS, Partition, Timeframe};
+use schemas::{BarBatch, EventTime, Header, Message as _, N_PARTITIONS, Partition, Timeframe};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -32,20 +32,49 @@ pub enum DriverError {
     OtherFeed { found: String, found_epoch: u64, source_name: String, epoch: u64 },
 }
 
+/// What to do when the bus already holds bars of somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Stop: two feeds in one namespace are a mistake.
+    Refuse,
+    /// Publish what is newer than theirs: the feed is the past of a market that has been live before.
+    Follow,
+}
+
+/// How far a partition was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Published {
+    /// By an earlier run of the same feed, up to this batch; 0 when nothing was.
+    Own(u64),
+    /// By somebody else, up to this time.
+    Others(EventTime),
+}
+
+impl Published {
+    fn covers(self, header: &Header) -> bool {
+        match self {
+            Self::Own(seq) => header.seq <= seq,
+            // The newest day of theirs may be a forming one.
+            Self::Others(newest) => header.event_time < newest,
+        }
+    }
+}
+
 /// Publishes everything a feed delivers, at the feed's own pace.
 ///
 /// # Errors
-/// When the bus fails for good, or already carries another feed.
+/// When the bus fails for good, or already carries another feed that must not be there.
 pub async fn drive(
     mut feed: Box<dyn Feed>,
     namespace: Namespace,
     timeframe: Timeframe,
+    others: Others,
     surroundings: &Surroundings,
 ) -> Result<(), DriverError> {
     let Surroundings { bus, shutdown, metrics, health } = surroundings;
     health.set_not_ready("recovering");
     let (source, epoch) = (feed.source().to_owned(), feed.epoch());
-    let published = published_before(bus, &namespace, timeframe, &source, epoch).await?;
+    let published = published_before(bus, &namespace, timeframe, (&source, epoch), others).await?;
     let mut outlet = BusOutlet::new(bus.clone(), namespace);
 
     let instruments = feed.instruments();
@@ -66,7 +95,7 @@ pub async fn drive(
         }
     });
     let mut batches = Vec::new();
-    let mut is_catching_up = published.iter().any(|&seq| seq > 0);
+    let mut is_catching_up = published.iter().any(|&published| published != Published::Own(0));
     let mut reported = BTreeMap::new();
     health.set_ready();
     loop {
@@ -88,7 +117,7 @@ pub async fn drive(
         normaliser.on_step(&step, clock::now_ns(), &mut batches);
         metrics.add_rows_in(step.bars.len());
         report_rejections(&normaliser, &mut reported, surroundings);
-        batches.retain(|batch| batch.header().seq > published[batch.header().partition.index()]);
+        batches.retain(|batch| !published[batch.header().partition.index()].covers(batch.header()));
         is_catching_up &= batches.is_empty();
         let outputs = batches.drain(..).map(|output| Tagged { output, input_sequence: None }).collect();
         metrics.add_rows_out(outlet.deliver(outputs).await?);
@@ -105,21 +134,26 @@ pub async fn drive(
     Ok(())
 }
 
-/// How far each partition was published by an earlier run of the same feed; 0 where nothing was.
+/// How far each partition was published before.
 async fn published_before(
     bus: &Bus,
     namespace: &Namespace,
     timeframe: Timeframe,
-    source: &str,
-    epoch: u64,
-) -> Result<[u64; N_PARTITIONS as usize], DriverError> {
+    (source, epoch): (&str, u64),
+    others: Others,
+) -> Result<[Published; N_PARTITIONS as usize], DriverError> {
     let stream = PipelineStream::Batches(BatchKind::Bar).name(namespace);
-    let mut published = [0; N_PARTITIONS as usize];
+    let mut published = [Published::Own(0); N_PARTITIONS as usize];
     for partition in Partition::all() {
         let subject = namespace.batch(BatchKind::Bar, timeframe, partition);
         let Some(stored) = bus.last(&stream, &subject).await? else { continue };
         match BarBatch::decode(&stored.payload) {
-            Ok(batch) if batch.header().epoch == epoch => published[partition.index()] = batch.header().seq,
+            Ok(batch) if batch.header().epoch == epoch => {
+                published[partition.index()] = Published::Own(batch.header().seq);
+            }
+            Ok(batch) if others == Others::Follow => {
+                published[partition.index()] = Published::Others(batch.header().event_time);
+            }
             Ok(batch) => {
                 return Err(DriverError::OtherFeed {
                     found: batch.header().source.clone(),
@@ -135,7 +169,11 @@ async fn published_before(
     Ok(published)
 }
 
-fn report_rejections(normaliser: &Normaliser, reported: &mut BTreeMap<&'static str, u64>, surroundings: &Surroundings) {
+pub(super) fn report_rejections(
+    normaliser: &Normaliser,
+    reported: &mut BTreeMap<&'static str, u64>,
+    surroundings: &Surroundings,
+) {
     for (&reason, &count) in &normaliser.counters().rejected {
         let before = reported.insert(reason, count).unwrap_or(0);
         if count > before {

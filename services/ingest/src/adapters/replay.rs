@@ -79,18 +79,7 @@ impl Feed for ReplayFeed {
         let mut bars = Vec::with_capacity(self.bars.symbols.len());
         for ((symbol, rows), cursor) in self.bars.symbols.iter().zip(&mut self.cursors) {
             if *cursor < rows.end && self.bars.open_time[*cursor] == session {
-                let bar = self.bars.bar(*cursor);
-                bars.push(RawBar {
-                    symbol: *symbol,
-                    open_time: bar.open_time,
-                    open: bar.open,
-                    high: bar.high,
-                    low: bar.low,
-                    close: bar.close,
-                    volume: bar.volume,
-                    revision: bar.revision,
-                    flags: bar.flags,
-                });
+                bars.push(RawBar::of(*symbol, &self.bars.bar(*cursor)));
                 *cursor += 1;
             }
         }
