@@ -8,7 +8,7 @@ use std::path::Path;
 use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
     Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
-    Predictions, ProfileVerdict, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
+    Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
 };
 use serde::Serialize;
 
@@ -82,11 +82,17 @@ fn main() {
         level: AlertLevel::Info,
         message: "MERIT rose above 80".to_owned(),
     };
+    let quantiles = QuantileTables {
+        timeframe: Timeframe::D1,
+        session: EventTime::from_days(17_000),
+        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
+    };
     freeze("one", &bars);
     freeze("one", &features);
     freeze("one", &predictions);
     freeze("two", &scores);
     freeze("two", &instrument);
+    freeze("one", &quantiles);
     freeze("one", &alert);
 }
 

@@ -2,7 +2,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
 use crate::kinds::score::ResultV1;
-use crate::{AlertV1, BarBatchV1, FeatureBatchV1, InstrumentV1, PredictionBatchV1, ScoreBatchV1};
+use crate::{AlertV1, BarBatchV1, FeatureBatchV1, InstrumentV1, PredictionBatchV1, QuantileTablesV1, ScoreBatchV1};
 
 /// The JSON Schema of every wire shape, by file name without its ending: `bar.v1`, `feature.v1` …
 ///
@@ -19,6 +19,7 @@ pub fn json_schemas() -> Vec<(&'static str, Value)> {
         ("score.v1", schema::<ScoreBatchV1>()),
         ("result.v1", schema::<ResultV1>()),
         ("instrument.v1", schema::<InstrumentV1>()),
+        ("quantiles.v1", schema::<QuantileTablesV1>()),
         ("alert.v1", schema::<AlertV1>()),
     ]
 }

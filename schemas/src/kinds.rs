@@ -7,4 +7,5 @@ pub(crate) mod header;
 pub(crate) mod instrument;
 pub(crate) mod market;
 pub(crate) mod prediction;
+pub(crate) mod quantiles;
 pub(crate) mod score;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use schemas::{Alert, BarBatch, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch};
+use schemas::{Alert, BarBatch, FeatureBatch, Instrument, Message, PredictionBatch, QuantileTables, ScoreBatch};
 use serde_json::Value;
 
 fn check<M: Message>() {
@@ -50,5 +50,6 @@ fn every_fixture_decodes_to_what_it_said() {
     check::<PredictionBatch>();
     check::<ScoreBatch>();
     check::<Instrument>();
+    check::<QuantileTables>();
     check::<Alert>();
 }
