@@ -70,7 +70,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     let newest = bars.sessions.last().copied().unwrap_or_default();
     let oldest = EventTime(newest.as_ns().saturating_sub_unsigned(whole_ns(config.scoring.max_age)));
     let before = if models.is_empty() { BTreeSet::new() } else { sessions_before(&bars, oldest) };
-    let Recomputed { latest, earlier } = recompute(&bars, &before);
+    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
     watch.lap("indicator");
 
     progress.stage("inference");
@@ -134,7 +134,7 @@ pub(crate) fn explain(
     };
     let session = bars.open_time[last];
     let before = bars.sessions.iter().copied().rfind(|before| *before < session).into_iter().collect();
-    let Recomputed { latest, earlier } = recompute(&bars, &before);
+    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
     bars.symbols.clear();
     let mut inference = InferenceStage::new(plan.clone(), models).with_history(history(timeframe, &plan, &earlier));
     let latest: Vec<Latest> = latest.into_iter().filter(|(known, ..)| *known == symbol).collect();
@@ -162,7 +162,8 @@ fn sessions_before(bars: &DailyBars, oldest: EventTime) -> BTreeSet<EventTime> {
     newest.into_iter().filter_map(before).collect()
 }
 
-fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>) -> Recomputed {
+fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> Recomputed {
+    let tables = TableHistory::new(plan);
     let of_group = |group: &[(Symbol, Range<usize>)]| -> Recomputed {
         let first_session = sessions.first().copied();
         let histories: Vec<Vec<Bar>> = group
@@ -188,7 +189,8 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>) -> Recomputed {
         let of_session = |session: EventTime| {
             at(&|history| {
                 let place = history.partition_point(|bar| bar.open_time < session);
-                history.get(place).filter(|bar| bar.open_time == session).map(|_| place + 1)
+                let end = history.get(place).filter(|bar| bar.open_time == session).map(|_| place + 1);
+                end.filter(|&end| tables.may_be_member(&history[..end]))
             })
         };
         Recomputed { latest, earlier: sessions.iter().copied().flat_map(of_session).collect() }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{EventTime, FeatureBatch, Plan};
+use schemas::{Bar, EventTime, FeatureBatch, Plan};
 
 use crate::recipes::DerivedFeatures;
 use crate::sessions::{ClosedSession, SessionValues};
@@ -19,6 +19,12 @@ pub struct TableHistory {
 impl TableHistory {
     pub fn new(plan: &Plan) -> Self {
         Self { recipes: DerivedFeatures::new(plan), sessions: BTreeMap::new(), values: Vec::new() }
+    }
+
+    /// Whether the values of a symbol's last bar may be among those that make a table. Spares computing those that
+    /// cannot; the columns have the last word.
+    pub fn may_be_member(&self, bars: &[Bar]) -> bool {
+        self.recipes.may_be_member(bars)
     }
 
     /// Takes in the final rows of a batch, each symbol and session once.

@@ -1,10 +1,15 @@
 //! The features that models derive from the columns of the plan, and the ranks that stand for them.
 
-use schemas::{FeatureBatch, Plan};
+use schemas::{Bar, FeatureBatch, Plan};
 use serde::Deserialize;
 
 /// What training reads, too: one list, so that training and serving cannot differ.
 const RECIPES_TOML: &str = include_str!("../../../models/features.toml");
+
+/// `dollar_vol_20` is a mean of so many bars. A mean over the same bars that is summed up otherwise may differ by far less
+/// than the slack.
+const DOLLAR_VOLUME_BARS: usize = 20;
+const DOLLAR_VOLUME_SLACK: f64 = 0.99;
 
 /// Inputs of this prefix are places in quantile tables (ADR 0004).
 pub(crate) const RANK_PREFIX: &str = "rank_";
@@ -150,6 +155,14 @@ impl DerivedFeatures {
             }));
         }
         n_infinite
+    }
+
+    /// Says no only of a last bar whose row is no member.
+    pub(crate) fn may_be_member(&self, bars: &[Bar]) -> bool {
+        let Some(bars) = bars.last_chunk::<DOLLAR_VOLUME_BARS>() else { return false };
+        let traded: f64 = bars.iter().map(|bar| bar.close * bar.volume).sum();
+        bars[DOLLAR_VOLUME_BARS - 1].close > self.universe.price_min
+            && traded / DOLLAR_VOLUME_BARS as f64 > DOLLAR_VOLUME_SLACK * self.universe.dollar_volume_min
     }
 
     /// Whether a row's values are among those that make a table.
