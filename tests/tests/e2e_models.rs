@@ -151,7 +151,8 @@ fn killing_and_swapping_under_load_loses_no_batch() {
     };
 
     let alpha_5d = models.path().join("alpha_5d");
-    let as_version = |to: &'static str| move |text: String| text.replace("version = \"1\"", &format!("version = \"{to}\""));
+    let as_version =
+        |to: &'static str| move |text: String| text.replace("version = \"1\"", &format!("version = \"{to}\""));
     at_percent(&mut fleet, 3);
     copy(&alpha_5d.join("1"), &alpha_5d.join("2"), as_version("2"));
     let admin = fleet.process("inference").admin_address();
@@ -160,9 +161,12 @@ fn killing_and_swapping_under_load_loses_no_batch() {
     at_percent(&mut fleet, 20);
     fleet.kill9_and_restart("inference");
     let admin = fleet.process("inference").admin_address();
-    copy(&alpha_5d.join("1"), &alpha_5d.join("3"), as_version("3"));
-    let damaged = fs::read_to_string(alpha_5d.join("3/model.json")).unwrap().replacen("0.", "1.", 1);
-    fs::write(alpha_5d.join("3/model.json"), damaged).unwrap();
+    let damaged = tempfile::tempdir().unwrap();
+    copy(&alpha_5d.join("1"), &damaged.path().join("3"), as_version("3"));
+    let mut bytes = fs::read(damaged.path().join("3/model.json")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(damaged.path().join("3/model.json"), bytes).unwrap();
+    fs::rename(damaged.path().join("3"), alpha_5d.join("3")).unwrap();
     until("the damaged version is refused", DEADLINE, || {
         (metric(admin, &swaps("refused")).ok()?? >= 1.0).then_some(())
     });
