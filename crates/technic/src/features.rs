@@ -30,8 +30,15 @@ type Columns = Vec<Vec<f64>>;
 /// A column of predictions and where it is.
 type PredictionColumn = (&'static str, fn(&Predictions) -> Option<f64>);
 
-const PREDICTIONS: [PredictionColumn; 3] =
-    [("alpha_5d", |row| row.alpha_5d), ("alpha_10d", |row| row.alpha_10d), ("win_prob_10d", |row| row.win_prob_10d)];
+const PREDICTIONS: [PredictionColumn; 7] = [
+    ("alpha_5d", |row| row.alpha_5d),
+    ("alpha_5d_low", |row| Some(row.alpha_5d_range?.0)),
+    ("alpha_5d_high", |row| Some(row.alpha_5d_range?.1)),
+    ("alpha_10d", |row| row.alpha_10d),
+    ("alpha_10d_low", |row| Some(row.alpha_10d_range?.0)),
+    ("alpha_10d_high", |row| Some(row.alpha_10d_range?.1)),
+    ("win_prob_10d", |row| row.win_prob_10d),
+];
 
 pub(crate) fn features(args: &FeaturesArgs) -> anyhow::Result<()> {
     let path = match (&args.input.bars, &args.input.data) {

@@ -9,6 +9,7 @@ mod explain;
 mod golden;
 mod history;
 mod inputs;
+mod interval;
 mod manifest;
 mod model;
 mod model_set;

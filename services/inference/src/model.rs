@@ -8,6 +8,7 @@ use crate::config::InferenceOptions;
 use crate::explain::Explainer;
 use crate::golden::ReadGolden;
 use crate::inputs::Input;
+use crate::interval::Interval;
 use crate::manifest::{BackendKind, GOLDEN_FILE, Manifest, ModelError, ModelFiles, QUANTILES_FILE, Target};
 use crate::quantiles::QuantileTables;
 use crate::recipes::{DerivedFeatures, Recipes};
@@ -24,6 +25,7 @@ pub struct Model {
     /// The other evaluator, on the same rows, for comparison.
     shadow: Option<Box<dyn Backend>>,
     inputs: Vec<Input>,
+    interval: Option<Interval>,
     /// XGBoost's own file, for explanations.
     json: Option<Arc<[u8]>>,
 }
@@ -52,8 +54,11 @@ impl Model {
         for backend in [Some(&mut backend), shadow.as_mut()].into_iter().flatten() {
             golden.check(&id, manifest.target, &manifest.features.names, backend.as_mut())?;
         }
+        let calibration = files.calibration.as_deref().map(serde_json::from_slice).transpose();
+        let calibration = calibration.map_err(|source| ModelError::Calibration { model: id.clone(), source })?;
+        let interval = calibration.and_then(|calibration| Interval::new(&calibration, plan));
         let json = files.json.map(Arc::from);
-        Ok(Self { reference: manifest.model_ref(), manifest, id, backend, shadow, inputs, json })
+        Ok(Self { reference: manifest.model_ref(), manifest, id, backend, shadow, inputs, interval, json })
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -87,6 +92,11 @@ impl Model {
         let json = self.json.as_deref();
         let json = json.ok_or_else(|| ModelError::FileNotListed { model: self.id.clone(), file: "model.json" })?;
         Explainer::from_xgboost_json(json).map_err(|source| ModelError::Trees { model: self.id.clone(), source })
+    }
+
+    /// What puts a range around an alpha.
+    pub(crate) fn interval(&self) -> Option<Interval> {
+        self.interval
     }
 
     pub(crate) fn inputs(&self) -> &[Input] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use schemas::{ModelRef, Plan, Predictions};
+use schemas::{FeatureBatch, ModelRef, Plan, Predictions};
 
 use crate::backend::BackendError;
 use crate::config::InferenceOptions;
@@ -129,6 +129,7 @@ impl ModelSet {
     /// of its training.
     pub(crate) fn predict(
         &mut self,
+        features: &FeatureBatch,
         columns: &[f32],
         rows: &mut [Predictions],
         buffers: &mut PredictionBuffers,
@@ -155,9 +156,10 @@ impl ModelSet {
             for (row, predictions) in rows.iter_mut().enumerate() {
                 let is_known = (0..model.inputs().len()).any(|input| !columns[input * n_rows + row].is_nan());
                 let prediction = is_known.then(|| f64::from(buffers.out[row]));
+                let range = || model.interval()?.around(prediction?, features, row);
                 match model.target() {
-                    Target::Alpha5d => predictions.alpha_5d = prediction,
-                    Target::Alpha10d => predictions.alpha_10d = prediction,
+                    Target::Alpha5d => (predictions.alpha_5d, predictions.alpha_5d_range) = (prediction, range()),
+                    Target::Alpha10d => (predictions.alpha_10d, predictions.alpha_10d_range) = (prediction, range()),
                     Target::WinProb10d => predictions.win_prob_10d = prediction,
                 }
             }

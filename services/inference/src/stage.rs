@@ -126,7 +126,7 @@ impl InferenceStage {
             let n_infinite = buffers.inputs.gather(&features, self.models.inputs(), &self.sessions);
             counts.n_infinite += n_infinite as u64;
             let columns = std::mem::take(&mut buffers.inputs.columns);
-            let observed = self.models.predict(&columns, &mut rows, buffers);
+            let observed = self.models.predict(&features, &columns, &mut rows, buffers);
             buffers.inputs.columns = columns;
             let observed = observed.map_err(|error| Rejected::new("model", error.to_string()))?;
             counts.shadow_difference_max = observed.shadow_difference;
