@@ -1,7 +1,7 @@
 //! The native tree evaluator beside ONNX Runtime, one thread each, in one run: `bench-trees <folder> [seconds]`.
 //!
-//! The folder is made by `make_models.py`. The library is found through `ORT_DYLIB_PATH`, e.g. in the PyPI wheel:
-//! `site-packages/onnxruntime/capi/libonnxruntime.so.<version>`. Both sides get values they can use at once, row-major
+//! The folder is made by `make_models.py`. The library is found through `ORT_DYLIB_PATH`; `cargo xtask fetch-tools` gets it and
+//! prints where it is. Both sides get values they can use at once, row-major
 //! tensors there and columns here, and each call evaluates all models on the same rows. Calls take turns, so that a busy
 //! machine is busy for both; the medians count. Every turn has other rows: nobody learns the branches of one row.
 

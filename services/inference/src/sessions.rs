@@ -1,7 +1,7 @@
 //! The quantile tables of closed sessions: collected from the final rows of every partition, the same for every row of
 //! the next session (ADR 0006).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pipeline::Rejected;
@@ -41,6 +41,9 @@ struct PartitionSessions {
     watermark: Option<EventTime>,
     /// The watermark is taken over from a seed: the first of its own replaces it, even an older one.
     is_seeded: bool,
+    /// The newest session that a row came from: those before it are over, even if their watermark was lost with a message
+    /// that nobody could read.
+    newest_row: Option<EventTime>,
     /// Sessions that are not closed in every partition.
     open: BTreeMap<EventTime, BTreeMap<Symbol, Member>>,
 }
@@ -93,7 +96,7 @@ impl Sessions {
     /// Whether a partition has closed a session that another has not: the tables for its next rows are not complete.
     pub(crate) fn is_ahead(&self, partition: Partition) -> bool {
         let own = self.partitions[partition.index()].watermark;
-        own.is_some() && own > self.min_watermark()
+        own.is_some() && own > self.closed_everywhere()
     }
 
     /// Takes in the rows of a batch, whose `values` are those of the recipes (column-major), and its watermark.
@@ -103,6 +106,7 @@ impl Sessions {
         let partition = &mut self.partitions[header.partition.index()];
         let closed = partition.watermark.filter(|_| !partition.is_seeded);
         for (row, (symbol, bar)) in features.bars().rows().iter().enumerate() {
+            partition.newest_row = partition.newest_row.max(Some(bar.open_time));
             if !bar.flags.contains(BarFlags::FINAL) || closed.is_some_and(|closed| bar.open_time <= closed) {
                 continue;
             }
@@ -115,11 +119,12 @@ impl Sessions {
                 members.insert(*symbol, Member { revision: bar.revision, values });
             }
         }
-        let Some(watermark) = header.watermark else { return };
-        if partition.is_seeded || partition.watermark < Some(watermark) {
+        if let Some(watermark) = header.watermark
+            && (partition.is_seeded || partition.watermark < Some(watermark))
+        {
             (partition.watermark, partition.is_seeded) = (Some(watermark), false);
-            self.close(recipes.len());
         }
+        self.close(recipes.len());
     }
 
     /// What was closed since the last call, as messages.
@@ -127,15 +132,23 @@ impl Sessions {
         std::mem::take(&mut self.fresh).iter().map(|closed| closed.message(timeframe, inputs)).collect()
     }
 
-    fn min_watermark(&self) -> Option<EventTime> {
-        self.partitions.iter().map(|partition| partition.watermark).min().flatten()
+    /// Up to here no partition expects a row any more.
+    fn closed_everywhere(&self) -> Option<EventTime> {
+        self.partitions.iter().map(PartitionSessions::closed).min().flatten()
     }
 
     /// Makes the tables of the sessions that every partition has closed.
     fn close(&mut self, n_recipes: usize) {
-        let Some(until) = self.min_watermark() else { return };
+        let Some(until) = self.closed_everywhere() else { return };
+        if !self
+            .partitions
+            .iter()
+            .any(|partition| partition.open.first_key_value().is_some_and(|open| *open.0 <= until))
+        {
+            return;
+        }
         let sessions = self.partitions.iter().flat_map(|partition| partition.open.range(..=until));
-        let sessions: std::collections::BTreeSet<EventTime> = sessions.map(|(session, _)| *session).collect();
+        let sessions: BTreeSet<EventTime> = sessions.map(|(session, _)| *session).collect();
         for session in sessions {
             let members: Vec<_> =
                 self.partitions.iter_mut().filter_map(|partition| partition.open.remove(&session)).collect();
@@ -152,6 +165,12 @@ impl Sessions {
         while self.closed.len() > CLOSED_MAX {
             self.closed.pop_first();
         }
+    }
+}
+
+impl PartitionSessions {
+    fn closed(&self) -> Option<EventTime> {
+        self.watermark.max(self.newest_row.map(|newest| EventTime(newest.as_ns().saturating_sub(1))))
     }
 }
 
@@ -201,6 +220,7 @@ impl ClosedSession {
 struct Snapshot {
     watermark: Option<EventTime>,
     is_seeded: bool,
+    newest_row: Option<EventTime>,
     open: BTreeMap<EventTime, BTreeMap<Symbol, Member>>,
     /// The knots of every table one after the other; of a missing one, NaN.
     closed: Vec<(EventTime, Vec<f64>)>,
@@ -221,6 +241,7 @@ impl Sessions {
         let snapshot = Snapshot {
             watermark: of.watermark,
             is_seeded: of.is_seeded,
+            newest_row: of.newest_row,
             open: of.open.clone(),
             closed: self.closed.values().map(|closed| (closed.session, knots(closed))).collect(),
         };
@@ -249,8 +270,8 @@ impl Sessions {
         while self.closed.len() > CLOSED_MAX {
             self.closed.pop_first();
         }
-        let Snapshot { watermark, is_seeded, open, .. } = snapshot;
-        self.partitions[partition.index()] = PartitionSessions { watermark, is_seeded, open };
+        let Snapshot { watermark, is_seeded, newest_row, open, .. } = snapshot;
+        self.partitions[partition.index()] = PartitionSessions { watermark, is_seeded, newest_row, open };
         Ok(())
     }
 }
@@ -372,6 +393,21 @@ mod tests {
         observe(&mut sessions, &batch(partition, 10, &rows, Some(10)));
         close_others(&mut sessions, 10);
         assert_eq!(median(sessions.before(DAY(11)).unwrap()), None);
+    }
+
+    #[test]
+    fn a_lost_watermark_holds_nobody_back_for_longer_than_to_the_next_row() {
+        let (partition, symbols) = symbols();
+        let mut sessions = Sessions::new();
+        let rows: Vec<Row> = symbols.iter().map(|symbol| row(symbol, 0.5)).collect();
+        observe(&mut sessions, &batch(partition, 10, &rows, None));
+        close_others(&mut sessions, 10);
+        let other = Partition::new(1).unwrap();
+        assert!(sessions.is_ahead(other) && sessions.before(DAY(11)).is_none());
+        let forming = [Row { flags: BarFlags::default(), ..row(symbols[0], 0.5) }];
+        observe(&mut sessions, &batch(partition, 11, &forming, None));
+        assert!(!sessions.is_ahead(other));
+        assert_eq!(median(sessions.before(DAY(11)).unwrap()), Some(0.5));
     }
 
     /// Partition 0 was saved after it had given its values of session 10 away, the others before they closed it.

@@ -326,6 +326,24 @@ mod tests {
     }
 
     #[test]
+    fn a_swap_counts_from_the_next_batch_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = write_model(folder.path(), "alpha_5d", |text| text);
+        let mut stage = stage(vec![directory]).unwrap();
+        let before = predict(&mut stage, &[0.0]);
+        let other = tempfile::tempdir().unwrap();
+        let other = write_model(other.path(), "alpha_10d", |text| text.replace("version = \"1\"", "version = \"2\""));
+        let options = InferenceOptions { models: vec![other], ..InferenceOptions::default() };
+        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load().unwrap();
+        let replaced = stage.swap(models);
+        assert_eq!(replaced.references(), before.models());
+        let after = predict(&mut stage, &[0.0]);
+        assert_eq!((before.rows()[0].alpha_5d, before.rows()[0].alpha_10d), (Some(-0.75), None));
+        assert_eq!((after.rows()[0].alpha_5d, after.rows()[0].alpha_10d), (None, Some(-0.75)));
+        assert_eq!(after.models()[0].version, "2");
+    }
+
+    #[test]
     fn what_cannot_be_evaluated_is_refused_by_name() {
         let check = |name: &str, from: &str, to: &str, expected: &str| {
             let folder = tempfile::tempdir().unwrap();
