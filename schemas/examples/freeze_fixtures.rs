@@ -8,7 +8,7 @@ use std::path::Path;
 use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
     Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
-    Predictions, ProfileVerdict, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
+    Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
 };
 use serde::Serialize;
 
@@ -46,8 +46,16 @@ fn main() {
     let features = FeatureBatch::new(bars.clone(), plan.hash(), vec![55.5, 56.25, f64::NAN, f64::NAN])
         .expect("two rows of two columns");
     let models = vec![ModelRef { name: "alpha_5d".to_owned(), version: "1".to_owned(), hash: "ab".repeat(32) }];
-    let rows =
-        vec![Predictions { alpha_5d: Some(0.0125), alpha_10d: None, win_prob_10d: Some(0.5) }, Predictions::default()];
+    let rows = vec![
+        Predictions {
+            alpha_5d: Some(0.0125),
+            alpha_10d: None,
+            win_prob_10d: Some(0.5),
+            alpha_5d_range: Some((-0.05, 0.0625)),
+            alpha_10d_range: None,
+        },
+        Predictions::default(),
+    ];
     let predictions = PredictionBatch::new(features.clone(), rows, models.clone()).expect("a row per bar");
     let scores =
         ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new(), market: Some(market()) };
@@ -82,11 +90,17 @@ fn main() {
         level: AlertLevel::Info,
         message: "MERIT rose above 80".to_owned(),
     };
+    let quantiles = QuantileTables {
+        timeframe: Timeframe::D1,
+        session: EventTime::from_days(17_000),
+        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
+    };
     freeze("one", &bars);
     freeze("one", &features);
-    freeze("one", &predictions);
+    freeze("two", &predictions);
     freeze("two", &scores);
     freeze("two", &instrument);
+    freeze("one", &quantiles);
     freeze("one", &alert);
 }
 

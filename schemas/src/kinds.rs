@@ -8,4 +8,5 @@ pub(crate) mod instrument;
 pub(crate) mod intake;
 pub(crate) mod market;
 pub(crate) mod prediction;
+pub(crate) mod quantiles;
 pub(crate) mod score;

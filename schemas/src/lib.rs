@@ -25,6 +25,7 @@ pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instr
 pub use kinds::intake::{IntakeBar, IntakeBarV1};
 pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
+pub use kinds::quantiles::{QuantileTables, QuantileTablesV1, TABLES_MAX};
 pub use kinds::score::{
     Breakdown, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule, ScoreBatch, ScoreBatchV1,
     TechParts,

@@ -104,6 +104,15 @@ impl Namespace {
         format!("{}.instrument.>", self.root())
     }
 
+    /// `technic.v1.quantiles.1d`
+    pub fn quantiles(&self, timeframe: Timeframe) -> String {
+        format!("{}.quantiles.{timeframe}", self.root())
+    }
+
+    pub fn all_quantiles(&self) -> String {
+        format!("{}.quantiles.>", self.root())
+    }
+
     /// `technic.v1.alert.<rule>.<symbol>`
     pub fn alert(&self, rule: &str, symbol: Symbol) -> String {
         format!("{}.alert.{}.{}", self.root(), escape(rule.as_bytes()), escape(symbol.as_bytes()))
@@ -208,6 +217,7 @@ mod tests {
         assert_eq!(live.intake(), "technic.v1.in.bar.>");
         assert_eq!(live.parse_intake("technic.v1.in.bar.my-feed"), Some("my-feed"));
         assert_eq!(live.parse_intake("technic.v1.bar.1m.p07"), None);
+        assert_eq!(live.quantiles(Timeframe::D1), "technic.v1.quantiles.1d");
         let replay: Namespace = "replay.2016".parse().unwrap();
         assert_eq!(replay.instrument(symbol), "technic.replay.2016.instrument.BRK=2EB");
         assert_eq!(replay.stream("BARS"), "REPLAY_2016_BARS");

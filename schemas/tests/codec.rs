@@ -70,7 +70,7 @@ fn features() -> impl Strategy<Value = FeatureBatch> {
 fn predictions() -> impl Strategy<Value = PredictionBatch> {
     (features(), prop::option::of(-0.5..0.5_f64), prop::option::of(0.0..=1.0_f64)).prop_map(
         |(features, alpha_5d, win_prob_10d)| {
-            let rows = vec![Predictions { alpha_5d, alpha_10d: None, win_prob_10d }; features.bars().len()];
+            let rows = vec![Predictions { alpha_5d, win_prob_10d, ..Predictions::default() }; features.bars().len()];
             let model = ModelRef { name: "m".to_owned(), version: "1".to_owned(), hash: "00".to_owned() };
             PredictionBatch::new(features, rows, vec![model]).unwrap()
         },

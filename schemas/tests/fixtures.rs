@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use schemas::{
-    Alert, BarBatch, FeatureBatch, Instrument, IntakeBar, IntakeBarV1, Message, PredictionBatch, ScoreBatch,
+    Alert, BarBatch, FeatureBatch, Instrument, IntakeBar, IntakeBarV1, Message, PredictionBatch, QuantileTables,
+    ScoreBatch,
 };
 use serde_json::Value;
 
@@ -52,6 +53,7 @@ fn every_fixture_decodes_to_what_it_said() {
     check::<PredictionBatch>();
     check::<ScoreBatch>();
     check::<Instrument>();
+    check::<QuantileTables>();
     check::<Alert>();
 }
 

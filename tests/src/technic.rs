@@ -400,7 +400,15 @@ impl Expected {
     /// # Panics
     /// When the folder cannot be scanned.
     pub fn of(dir: &Path) -> Self {
-        let scan = run(["scan", "--data", &dir.to_string_lossy(), "--format", "json"]).expect(0, &[]);
+        Self::with(&[], dir)
+    }
+
+    /// With these settings in the environment.
+    ///
+    /// # Panics
+    /// As [`Self::of`].
+    pub fn with(settings: &[(&str, &str)], dir: &Path) -> Self {
+        let scan = run_with(settings, ["scan", "--data", &dir.to_string_lossy(), "--format", "json"]).expect(0, &[]);
         let document: Value = serde_json::from_str(&scan.stdout).expect("a scan is JSON");
         let as_of = document["as_of"].as_str().expect("a scan says its session").to_owned();
         Self { as_of, results: results_text(&scan.stdout).to_owned() }
@@ -412,6 +420,7 @@ impl Expected {
 pub struct Fleet {
     url: String,
     source: String,
+    settings: Vec<(String, String)>,
     /// Before the folder that they write to.
     processes: BTreeMap<&'static str, Process>,
     state: TempDir,
@@ -422,9 +431,18 @@ impl Fleet {
     /// # Panics
     /// When a process does not start.
     pub fn start(url: &str, data: &Path) -> Self {
+        Self::start_with(url, data, &[])
+    }
+
+    /// With these settings, `TECHNIC__<key>`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_with(url: &str, data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut fleet = Self {
             url: url.to_owned(),
             source: format!("replay:{}", data.display()),
+            settings: settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
             state: tempfile::tempdir().expect("there is room for state"),
             processes: BTreeMap::new(),
             publisher: None,
@@ -434,7 +452,8 @@ impl Fleet {
     }
 
     fn launch(&self, service: &str) -> Launch {
-        Launch::of(&[service], self.state.path()).flag("--source", &self.source).flag("--bus", &self.url)
+        let launch = Launch::of(&[service], self.state.path()).flag("--source", &self.source).flag("--bus", &self.url);
+        self.settings.iter().fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
     /// Starts what does not run, and returns what had ended by itself.

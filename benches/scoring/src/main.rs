@@ -162,6 +162,7 @@ impl Market {
                 alpha_5d: Some(0.02 * (self.unit() - 0.5)),
                 alpha_10d: Some(0.02 * (self.unit() - 0.5)),
                 win_prob_10d: Some(0.4 + 0.2 * self.unit()),
+                ..Predictions::default()
             });
         }
         let header = Header {

@@ -1,7 +1,7 @@
 //! The native tree evaluator beside ONNX Runtime, one thread each, in one run: `bench-trees <folder> [seconds]`.
 //!
-//! The folder is made by `make_models.py`. The library is found through `ORT_DYLIB_PATH`, e.g. in the PyPI wheel:
-//! `site-packages/onnxruntime/capi/libonnxruntime.so.<version>`. Both sides get values they can use at once, row-major
+//! The folder is made by `make_models.py`. The library is found through `ORT_DYLIB_PATH`; `cargo xtask fetch-tools` gets it and
+//! prints where it is. Both sides get values they can use at once, row-major
 //! tensors there and columns here, and each call evaluates all models on the same rows. Calls take turns, so that a busy
 //! machine is busy for both; the medians count. Every turn has other rows: nobody learns the branches of one row.
 
@@ -38,10 +38,14 @@ struct Line {
     ort_us: f64,
     speedup: f64,
     goal: f64,
-    /// Of the fastest turns: what a busy machine leaves of the truth in a long call.
+    /// Of the fastest turns.
     native_us_min: f64,
     ort_us_min: f64,
     speedup_min: f64,
+    /// Medians of processor time: what a busy machine leaves of the truth in a long call.
+    native_cpu_us: f64,
+    ort_cpu_us: f64,
+    speedup_cpu: f64,
     turns: usize,
     /// Largest difference of any prediction.
     difference_max: f64,
@@ -67,11 +71,14 @@ fn main() -> anyhow::Result<()> {
     ensure!(rows.len() >= 6000 * n_features, "rows.f32 holds {} values", rows.len());
 
     let mut lines = Vec::new();
-    println!("  rows | median: native µs    ort µs      × goal | fastest: native µs    ort µs      × | difference");
+    println!(
+        "  rows | median: native µs    ort µs      × goal | fastest: native µs    ort µs      × | \
+         processor time: native µs    ort µs      × | difference"
+    );
     for (n_rows, goal) in BATCHES.into_iter().zip(GOALS) {
         let line = measure(&mut native, &mut peers, &rows, n_rows, goal, seconds)?;
         println!(
-            "{:>6} | {:>17.1} {:>9.0} {:>6.1} {:>4} | {:>18.1} {:>9.0} {:>6.1} | {:.1e}",
+            "{:>6} | {:>17.1} {:>9.0} {:>6.1} {:>4} | {:>18.1} {:>9.0} {:>6.1} | {:>25.1} {:>9.0} {:>6.1} | {:.1e}",
             line.n_rows,
             line.native_us,
             line.ort_us,
@@ -80,6 +87,9 @@ fn main() -> anyhow::Result<()> {
             line.native_us_min,
             line.ort_us_min,
             line.speedup_min,
+            line.native_cpu_us,
+            line.ort_cpu_us,
+            line.speedup_cpu,
             line.difference_max
         );
         lines.push(line);
@@ -111,32 +121,55 @@ fn measure(
     }
 
     let (mut native_times, mut peer_times) = (Vec::new(), Vec::new());
+    let (mut native_cpu, mut peer_cpu) = (Vec::new(), Vec::new());
     let end = now() + Duration::from_secs_f64(seconds);
     for (columns, tensor) in batches.iter().cycle() {
         if native_times.len() >= TURNS_MIN && now() >= end {
             break;
         }
-        let start = now();
+        let (start, cpu_start) = (now(), cpu_now());
         for native in &mut *native {
             std::hint::black_box(native.predict(columns, n_rows));
         }
+        native_cpu.push(cpu_now() - cpu_start);
         native_times.push(start.elapsed());
-        let start = now();
+        let (start, cpu_start) = (now(), cpu_now());
         for peer in &mut *peers {
             peer.run(tensor)?;
         }
+        peer_cpu.push(cpu_now() - cpu_start);
         peer_times.push(start.elapsed());
     }
     let turns = native_times.len();
     let ([native_us_min, native_us], [ort_us_min, ort_us]) = (quantiles_us(native_times), quantiles_us(peer_times));
-    let (speedup, speedup_min) = (ort_us / native_us, ort_us_min / native_us_min);
-    Ok(Line { n_rows, native_us, ort_us, speedup, goal, native_us_min, ort_us_min, speedup_min, turns, difference_max })
+    let ([_, native_cpu_us], [_, ort_cpu_us]) = (quantiles_us(native_cpu), quantiles_us(peer_cpu));
+    Ok(Line {
+        n_rows,
+        native_us,
+        ort_us,
+        speedup: ort_us / native_us,
+        goal,
+        native_us_min,
+        ort_us_min,
+        speedup_min: ort_us_min / native_us_min,
+        native_cpu_us,
+        ort_cpu_us,
+        speedup_cpu: ort_cpu_us / native_cpu_us,
+        turns,
+        difference_max,
+    })
 }
 
 /// The fastest and the median.
 fn quantiles_us(mut times: Vec<Duration>) -> [f64; 2] {
     times.sort_unstable();
     [times[0], times[times.len() / 2]].map(|time| time.as_secs_f64() * 1e6)
+}
+
+/// Processor time of this thread, the only one that either side uses.
+fn cpu_now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a stopwatch; no stage is near")]

@@ -31,6 +31,12 @@ pub trait Stage {
     /// need not wait for the refresh.
     fn on_quiet(&mut self, _out: &mut Vec<Self::Output>) {}
 
+    /// Whether a partition is ahead of others that its next messages build on. They wait until it no longer is; the
+    /// partition furthest behind never is, or nothing would move.
+    fn is_ahead(&self, _partition: Partition) -> bool {
+        false
+    }
+
     /// Reports the rows that were refused one by one since the last call, by a reason from a small closed set. A stage
     /// that takes whole messages or none has nothing to report.
     fn take_refused(&mut self, _report: &mut dyn FnMut(&'static str, usize)) {}

@@ -1,6 +1,7 @@
 //! The run loop, once for every stage: pull a bounded batch, decode and validate, drive the stage, publish and wait for
 //! the confirmations, acknowledge. Start-up is recovery: restore, replay the tail, go live.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pipeline::{Rejected, Restore, Stage};
@@ -165,6 +166,7 @@ where
         outlet,
         surroundings,
         progress: vec![Progress::default(); usize::from(N_PARTITIONS)],
+        held: (0..N_PARTITIONS).map(|_| VecDeque::new()).collect(),
         n_recovering: 0,
         n_rows_waiting: 0,
         refresh_at: None,
@@ -188,6 +190,9 @@ struct Runner<S, D, O> {
     surroundings: Surroundings,
     /// By partition.
     progress: Vec<Progress>,
+    /// By partition, messages that wait because the stage is ahead there. They are not acknowledged, so the bus limits
+    /// their number.
+    held: Vec<VecDeque<Delivery>>,
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
     /// Rows taken in since the stage was last idle.
@@ -362,10 +367,14 @@ where
         let mut done = Vec::with_capacity(arrivals.len());
         for arrival in arrivals.drain(..) {
             let (origin, delivery) = arrival.map_err(|source| LineError::Bus { service, source })?;
-            if let Some(rejected) = self.apply(origin, &delivery, &mut outputs)? {
-                self.bury(&delivery, &rejected).await?;
+            if let Origin::Partition(partition) = origin
+                && (!self.held[partition.index()].is_empty() || self.stage.is_ahead(partition))
+            {
+                self.held[partition.index()].push_back(delivery);
+                continue;
             }
-            done.push(delivery);
+            self.take(origin, delivery, &mut outputs, &mut done).await?;
+            self.release(&mut outputs, &mut done).await?;
         }
         if self.n_recovering == 0 && inbox.is_empty() {
             let mut fresh = Vec::new();
@@ -393,6 +402,35 @@ where
             }
         }
         Ok(())
+    }
+
+    async fn take(
+        &mut self,
+        origin: Origin,
+        delivery: Delivery,
+        outputs: &mut Vec<Tagged<S::Output>>,
+        done: &mut Vec<Delivery>,
+    ) -> Result<(), LineError> {
+        if let Some(rejected) = self.apply(origin, &delivery, outputs)? {
+            self.bury(&delivery, &rejected).await?;
+        }
+        done.push(delivery);
+        Ok(())
+    }
+
+    /// Takes what waited for a partition that has caught up since.
+    async fn release(
+        &mut self,
+        outputs: &mut Vec<Tagged<S::Output>>,
+        done: &mut Vec<Delivery>,
+    ) -> Result<(), LineError> {
+        loop {
+            let may_go =
+                |partition: &Partition| !self.held[partition.index()].is_empty() && !self.stage.is_ahead(*partition);
+            let Some(partition) = Partition::all().find(may_go) else { return Ok(()) };
+            let Some(delivery) = self.held[partition.index()].pop_front() else { return Ok(()) };
+            self.take(Origin::Partition(partition), delivery, outputs, done).await?;
+        }
     }
 
     /// Hands one delivery to the stage. What it was rejected for, if it was.

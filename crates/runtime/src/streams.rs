@@ -21,11 +21,12 @@ pub enum PipelineStream {
     Results,
     Alerts,
     Instruments,
+    Quantiles,
     Dead,
 }
 
 impl PipelineStream {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Batches(BatchKind::Bar),
         Self::Batches(BatchKind::Feature),
         Self::Batches(BatchKind::Prediction),
@@ -33,6 +34,7 @@ impl PipelineStream {
         Self::Results,
         Self::Alerts,
         Self::Instruments,
+        Self::Quantiles,
         Self::Dead,
     ];
 
@@ -46,6 +48,7 @@ impl PipelineStream {
             Self::Results => "RESULTS",
             Self::Alerts => "ALERTS",
             Self::Instruments => "INSTRUMENTS",
+            Self::Quantiles => "QUANTILES",
             Self::Dead => "DEAD",
         })
     }
@@ -57,6 +60,7 @@ impl PipelineStream {
             Self::Results => (namespace.results(), None, true),
             Self::Alerts => (namespace.alerts(), Some(LETTERS_AGE_MAX), false),
             Self::Instruments => (namespace.instruments(), None, true),
+            Self::Quantiles => (namespace.all_quantiles(), None, true),
             Self::Dead => (namespace.dead_letters(), Some(LETTERS_AGE_MAX), false),
         };
         StreamSpec {

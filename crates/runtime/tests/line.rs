@@ -31,11 +31,13 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Counting {
     n_rows: Vec<f64>,
     refuse_seq: Option<u64>,
+    /// No partition may have counted more rows than this one.
+    slowest: Option<Partition>,
 }
 
 impl Default for Counting {
     fn default() -> Self {
-        Self { n_rows: vec![0.0; usize::from(N_PARTITIONS)], refuse_seq: None }
+        Self { n_rows: vec![0.0; usize::from(N_PARTITIONS)], refuse_seq: None, slowest: None }
     }
 }
 
@@ -66,6 +68,10 @@ impl Stage for Counting {
 
     fn needs_refresh(&self) -> bool {
         false
+    }
+
+    fn is_ahead(&self, partition: Partition) -> bool {
+        self.slowest.is_some_and(|slowest| self.n_rows[partition.index()] > self.n_rows[slowest.index()])
     }
 }
 
@@ -112,7 +118,11 @@ fn symbol() -> Symbol {
 }
 
 fn batch(seq: u64) -> BarBatch {
-    let partition = Partition::of(symbol());
+    batch_of(symbol(), seq)
+}
+
+fn batch_of(symbol: Symbol, seq: u64) -> BarBatch {
+    let partition = Partition::of(symbol);
     let mut builder = BarBatchBuilder::new(partition);
     let bar = Bar {
         open_time: EventTime::from_days(i32::try_from(seq).unwrap()),
@@ -124,7 +134,7 @@ fn batch(seq: u64) -> BarBatch {
         revision: 0,
         flags: BarFlags::FINAL,
     };
-    builder.push(symbol(), bar);
+    builder.push(symbol, bar);
     builder.finish(Header {
         timeframe: Timeframe::D1,
         partition,
@@ -255,6 +265,49 @@ async fn a_crash_between_two_publishes_repeats_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_partition_that_is_ahead_waits_in_order_and_is_not_acknowledged() {
+    let world = World::new().await;
+    let other = Symbol::new("OTHER").unwrap();
+    assert_ne!(Partition::of(other), Partition::of(symbol()));
+    let lockstep = || Counting { slowest: Some(Partition::of(other)), ..Counting::default() };
+    let publish_other = async |seq: u64| {
+        let subject = NAMESPACE.batch(BatchKind::Bar, Timeframe::D1, Partition::of(other));
+        world.bus.publish(&subject, None, batch_of(other, seq).payload()).await.unwrap();
+    };
+    let waits = async |seq: u64| {
+        // Long enough for whatever should not happen.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(
+            world.newest().await.map(|stored| FeatureBatch::decode(&stored.payload).unwrap().header().seq),
+            Some(seq)
+        );
+    };
+    world.publish(1..=4).await;
+    let running = world.start(lockstep(), world.outlet());
+    waits(1).await;
+    publish_other(1).await;
+    waits(2).await;
+    world.stop(running).await;
+    // What waited comes again.
+    let running = world.start(lockstep(), world.outlet());
+    waits(2).await;
+    publish_other(2).await;
+    publish_other(3).await;
+    publish_other(4).await;
+    let arrived = async {
+        while world
+            .newest()
+            .await
+            .is_none_or(|stored| FeatureBatch::decode(&stored.payload).unwrap().value(0, 0) != Some(4.0))
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, arrived).await.expect("all of it arrives");
+    world.stop(running).await;
+}
+
+#[tokio::test]
 async fn a_damaged_snapshot_is_refused_and_the_input_replayed() {
     let world = World::new().await;
     world.publish(1..=3).await;
@@ -277,7 +330,7 @@ async fn a_damaged_snapshot_is_refused_and_the_input_replayed() {
 async fn a_snapshot_outlives_the_messages_it_stands_on() {
     let world = World::new().await;
     let store = StateStore::open(world.state.path(), &NAMESPACE, "indicator", Timeframe::D1).unwrap();
-    let state = Counting { n_rows: vec![40.0; usize::from(N_PARTITIONS)], refuse_seq: None };
+    let state = Counting { n_rows: vec![40.0; usize::from(N_PARTITIONS)], ..Counting::default() };
     // Sequences 1 to 3 were given out and are gone for this partition: they belonged to another one.
     let other = Partition::all().find(|&partition| partition != Partition::of(symbol())).unwrap();
     for _ in 1..=3 {

@@ -22,6 +22,11 @@ pub enum Command {
     Scan(ScanArgs),
     /// Write every indicator and feature, one row per bar, to Parquet.
     Features(FeaturesArgs),
+    /// What the models are, whether they are sound, and why they say what they say.
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
     /// Check the configuration and print what is in force, secrets masked.
     CheckConfig {
         /// A TOML file on top of the defaults.
@@ -51,6 +56,44 @@ pub enum SchemaCommand {
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Print the models that would predict, with their figures.
+    List(ModelsArgs),
+    /// Load every model: features, hashes, gate, golden rows. Ends with 2 when one is refused.
+    Verify(ModelsArgs),
+    /// Print what each input adds to the predictions of a symbol's newest bar.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// A TOML file on top of the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Model directory, or folder of models, instead of the configured ones; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub models: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The symbol.
+    #[arg(long, value_name = "SYMBOL", value_parser = symbol)]
+    pub symbol: Symbol,
+    /// Folder with `daily_bars.parquet`.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Nothing after this session is looked at, YYYY-MM-DD; default: the newest.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub as_of: Option<EventTime>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub models: ModelsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -213,6 +256,11 @@ pub struct FeaturesArgs {
     /// Last session, YYYY-MM-DD; nothing after it is looked at.
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<EventTime>,
+    /// Add what the models say of every bar, as the live line would have said it then.
+    #[arg(long)]
+    pub predict: bool,
+    #[command(flatten)]
+    pub models: ModelsArgs,
     #[arg(short, long, value_name = "FILE.parquet")]
     pub output: PathBuf,
 }

@@ -146,6 +146,11 @@ impl Config {
         let fraction = ingest.synthetic.live_fraction;
         check("ingest.synthetic.live_fraction", in_range((0.0..=1.0).contains(&fraction), "0 to 1"));
         check("indicator.extra", self.indicator.plan().map(drop).map_err(|errors| errors.to_string()));
+        let library = self.inference.ort_library.as_deref();
+        let is_there = library.is_none_or(Path::exists);
+        check("inference.ort_library", in_range(is_there, "there is no such file"));
+        let names_library = library.is_some() || !self.inference.shadow;
+        check("inference.shadow", in_range(names_library, "needs `inference.ort_library`"));
         check("delivery.lead_max", in_range(self.delivery.lead_max > 0, "at least 1"));
         check("delivery.publish_timeout", in_range(!self.delivery.publish_timeout.is_zero(), "above zero"));
         check("scoring.refresh", in_range(!self.scoring.refresh.is_zero(), "above zero"));

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod error;
 mod features;
+mod models;
 mod output;
 mod progress;
 mod recompute;
@@ -52,6 +53,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Scan(args) => scan::scan(&args),
         Command::Features(args) => features::features(&args),
+        Command::Models { command } => models::run(&command),
         Command::CheckConfig { config } => {
             let loaded = Config::load(config.as_deref(), Vec::new())?;
             print(&loaded.masked)

@@ -1,13 +1,13 @@
 //! The cold scan: the stages of the live line, driven once over the newest bar of every symbol.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicator::Values;
-use inference::InferenceStage;
+use inference::{ExplainedPrediction, InferenceStage, TableHistory};
 use ingest::{DailyBars, ReadOptions, Reference, Rejections};
 use pipeline::Stage as _;
 use rayon::prelude::*;
@@ -19,13 +19,15 @@ use schemas::{
 use scoring::{ScoringInput, ScoringSetup, ScoringStage};
 
 use crate::config::Config;
+use crate::error::Usage;
+use crate::models;
 use crate::progress::Progress;
 
 /// Symbols that are computed side by side; of similar length, no lane waits for another.
 const SYMBOLS_PER_GROUP: usize = 256;
 
 /// The newest bar of a symbol with its indicators.
-type Latest = (Symbol, Bar, Values);
+pub(crate) type Latest = (Symbol, Bar, Values);
 
 /// Every symbol's result at one moment, and how it came about.
 #[derive(Debug)]
@@ -63,16 +65,19 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     watch.lap("read");
 
     progress.stage("indicators");
-    let latest = latest(&bars);
-    let newest = latest.iter().map(|(_, bar, _)| bar.open_time).max().unwrap_or_default();
+    let plan = indicator::plan();
+    let models = models::source(config, plan.clone()).load()?;
+    let newest = bars.sessions.last().copied().unwrap_or_default();
+    let oldest = EventTime(newest.as_ns().saturating_sub_unsigned(whole_ns(config.scoring.max_age)));
+    let before = if models.is_empty() { BTreeSet::new() } else { sessions_before(&bars, oldest) };
+    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
     watch.lap("indicator");
 
     progress.stage("inference");
-    let plan = indicator::plan();
-    let mut inference = InferenceStage::new(plan.clone(), &config.inference)?;
+    let mut inference = InferenceStage::new(plan.clone(), models).with_history(history(timeframe, &plan, &earlier));
     let mut predictions = Vec::new();
     for features in feature_batches(timeframe, &plan, &latest) {
-        inference.on_batch(features, &mut predictions).context("inference refused its own features")?;
+        predictions.push(inference.predict(features).context("inference refused its own features")?);
     }
     let models = predictions.first().map(|batch| batch.models().to_vec()).unwrap_or_default();
     watch.lap("inference");
@@ -108,27 +113,110 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     })
 }
 
-/// The indicators at each symbol's newest bar, over the bars of its newest segment.
-fn latest(bars: &DailyBars) -> Vec<Latest> {
-    let of_group = |group: &[(Symbol, Range<usize>)]| -> Vec<Latest> {
-        let segments: Vec<Vec<Bar>> = group
+/// What the models say of a symbol's newest bar, and why; and the row they read.
+pub(crate) fn explain(
+    dir: &Path,
+    as_of: Option<EventTime>,
+    symbol: Symbol,
+    config: &Config,
+    progress: &Progress,
+) -> anyhow::Result<(FeatureBatch, Vec<ExplainedPrediction>)> {
+    let timeframe = Timeframe::D1;
+    progress.stage("reading");
+    let mut bars =
+        ingest::read_daily(&dir.join("daily_bars.parquet"), &ReadOptions { to: as_of, ..ReadOptions::default() })?;
+    progress.stage("indicators");
+    let plan = indicator::plan();
+    let models = models::source(config, plan.clone()).load()?;
+    let rows = bars.symbols.iter().find(|(known, _)| *known == symbol).map(|(_, rows)| rows.clone());
+    let Some(last) = rows.and_then(|rows| rows.last()) else {
+        return Err(Usage(format!("{symbol} has no bars in `{}`", dir.display())).into());
+    };
+    let session = bars.open_time[last];
+    let before = bars.sessions.iter().copied().rfind(|before| *before < session).into_iter().collect();
+    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
+    bars.symbols.clear();
+    let mut inference = InferenceStage::new(plan.clone(), models).with_history(history(timeframe, &plan, &earlier));
+    let latest: Vec<Latest> = latest.into_iter().filter(|(known, ..)| *known == symbol).collect();
+    let mut batches = feature_batches(timeframe, &plan, &latest);
+    let features = batches.pop().ok_or_else(|| Usage(format!("the last bar of {symbol} is impossible")))?;
+    let explained = inference.explain(&features, 0)?;
+    Ok((features, explained))
+}
+
+/// The indicators at each symbol's newest bar, and at the bars of some sessions before.
+struct Recomputed {
+    latest: Vec<Latest>,
+    earlier: Vec<Latest>,
+}
+
+/// The session before that of each symbol's newest bar, for those that are not older than `oldest`: older ones are not
+/// ranked.
+fn sessions_before(bars: &DailyBars, oldest: EventTime) -> BTreeSet<EventTime> {
+    let newest = bars.symbols.iter().filter_map(|(_, rows)| rows.clone().last().map(|row| bars.open_time[row]));
+    let newest: BTreeSet<EventTime> = newest.filter(|session| *session >= oldest).collect();
+    let before = |session: EventTime| {
+        let at = bars.sessions.partition_point(|other| *other < session);
+        at.checked_sub(1).map(|at| bars.sessions[at])
+    };
+    newest.into_iter().filter_map(before).collect()
+}
+
+fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> Recomputed {
+    let tables = TableHistory::new(plan);
+    let of_group = |group: &[(Symbol, Range<usize>)]| -> Recomputed {
+        let first_session = sessions.first().copied();
+        let histories: Vec<Vec<Bar>> = group
             .iter()
             .map(|(_, rows)| {
+                // The newest segment, and what the oldest session that is asked for needs.
+                let oldest =
+                    rows.clone().rev().find(|&row| first_session.is_none_or(|first| bars.open_time[row] <= first));
+                let oldest = oldest.filter(|_| first_session.is_some()).unwrap_or(rows.end.saturating_sub(1));
                 let starts_segment = |row: &usize| bars.flags[*row].contains(BarFlags::SEGMENT_START);
-                let first = rows.clone().rev().find(starts_segment).unwrap_or(rows.start);
+                let first = (rows.start..=oldest).rev().find(starts_segment).unwrap_or(rows.start);
                 (first..rows.end).map(|row| bars.bar(row)).collect()
             })
             .collect();
-        let slices: Vec<&[Bar]> = segments.iter().map(Vec::as_slice).collect();
-        let found = indicator::recompute_many(&slices);
-        let rows = group.iter().zip(&segments).zip(found);
-        rows.filter_map(|(((symbol, _), segment), values)| Some((*symbol, *segment.last()?, values?))).collect()
+        let at = |until: &dyn Fn(&[Bar]) -> Option<usize>| -> Vec<Latest> {
+            let slices: Vec<&[Bar]> =
+                histories.iter().map(|history| until(history).map_or(&[][..], |end| &history[..end])).collect();
+            let found = indicator::recompute_many(&slices);
+            let rows = group.iter().zip(&slices).zip(found);
+            rows.filter_map(|(((symbol, _), slice), values)| Some((*symbol, *slice.last()?, values?))).collect()
+        };
+        let latest = at(&|history| Some(history.len()));
+        let of_session = |session: EventTime| {
+            at(&|history| {
+                let place = history.partition_point(|bar| bar.open_time < session);
+                let end = history.get(place).filter(|bar| bar.open_time == session).map(|_| place + 1);
+                end.filter(|&end| tables.may_be_member(&history[..end]))
+            })
+        };
+        Recomputed { latest, earlier: sessions.iter().copied().flat_map(of_session).collect() }
     };
-    bars.symbols.par_chunks(SYMBOLS_PER_GROUP).flat_map_iter(of_group).collect()
+    let groups: Vec<Recomputed> = bars.symbols.par_chunks(SYMBOLS_PER_GROUP).map(of_group).collect();
+    let mut all = Recomputed { latest: Vec::with_capacity(bars.symbols.len()), earlier: Vec::new() };
+    for Recomputed { latest, earlier } in groups {
+        all.latest.extend(latest);
+        all.earlier.extend(earlier);
+    }
+    all
+}
+
+/// The quantile tables of the sessions of these rows.
+fn history(timeframe: Timeframe, plan: &Plan, rows: &[Latest]) -> TableHistory {
+    let mut history = TableHistory::new(plan);
+    feature_batches(timeframe, plan, rows).iter().for_each(|features| history.add(features));
+    history
+}
+
+fn whole_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The messages that the indicator stage would have published for these rows.
-fn feature_batches(timeframe: Timeframe, plan: &Plan, latest: &[Latest]) -> Vec<FeatureBatch> {
+pub(crate) fn feature_batches(timeframe: Timeframe, plan: &Plan, latest: &[Latest]) -> Vec<FeatureBatch> {
     let mut by_partition: Vec<Vec<&Latest>> = Partition::all().map(|_| Vec::new()).collect();
     for row in latest {
         by_partition[Partition::of(row.0).index()].push(row);

@@ -28,6 +28,8 @@ use tracing::{error, info, warn};
 
 use crate::cli::ServiceName;
 use crate::config::{Config, Source};
+use crate::models::serving::{Serving, ServingMetrics};
+use crate::models::{self, serving};
 
 /// Bars arrive and are scored at this timeframe.
 const TIMEFRAME: Timeframe = Timeframe::D1;
@@ -122,7 +124,7 @@ pub async fn run_on_bus(
         match service {
             ServiceName::Ingest => composition.ingest(&mut running).await?,
             ServiceName::Indicator => composition.indicator(&mut running)?,
-            ServiceName::Inference => composition.inference(&mut running)?,
+            ServiceName::Inference => composition.inference(&mut running).await?,
             ServiceName::Scoring => composition.scoring(&mut running)?,
             // Last, below: it takes the port.
             ServiceName::Publisher => {}
@@ -293,14 +295,24 @@ impl Composition<'_> {
         Ok(self.config.indicator.plan()?)
     }
 
-    fn inference(&self, services: &mut Services) -> anyhow::Result<()> {
-        let stage = InferenceStage::new(self.plan()?.columns().clone(), &self.config.inference)?;
-        let models: Vec<String> = stage.models().map(|model| format!("{} {}", model.name, model.version)).collect();
+    async fn inference(&self, services: &mut Services) -> anyhow::Result<()> {
+        let plan = self.plan()?.columns().clone();
+        let source = models::source(self.config, plan.clone());
+        // Before they are read: what changes meanwhile is read again.
+        let seen = source.fingerprint();
+        let models = source.load()?;
         if models.is_empty() {
             info!("no model is configured: predictions are missing");
         } else {
-            info!(models = models.join(", "), "models loaded");
+            info!(models = serving::names(&models), "models loaded");
         }
+        let mut stage = InferenceStage::new(plan, models);
+        if let Some(tables) = serving::last_tables(self.bus, &self.namespace, TIMEFRAME).await? {
+            stage.seed(&tables);
+        }
+        let metrics = ServingMetrics::register(&self.metrics)?;
+        let incoming = serving::watch(source, seen, metrics.clone(), self.shutdown.clone())?;
+        let stage = Serving::new(stage, TIMEFRAME, incoming, metrics);
         let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction))?;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("inference"));
         services.spawn(async move {

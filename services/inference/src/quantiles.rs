@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// Knots of a table.
-const N_KNOTS: usize = 65;
+pub(crate) const N_KNOTS: usize = 65;
+/// Fewer values make no table.
+const VALUES_MIN: usize = 200;
 
 /// The tables of one session, as `quantiles.json` holds them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -53,18 +55,48 @@ impl QuantileTables {
 
     /// `None` when there is none.
     pub fn table(&self, input: &str) -> Option<QuantileTable> {
-        let knots = self.tables.get(input)?.as_ref()?;
-        Some(QuantileTable { knots: knots.clone().into_boxed_slice() })
+        QuantileTable::from_knots(self.tables.get(input)?.as_ref()?)
     }
 }
 
 /// The quantiles of one feature over the universe of a session, rising.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuantileTable {
-    knots: Box<[f64]>,
+    knots: Box<[f64; N_KNOTS]>,
 }
 
 impl QuantileTable {
+    /// `None` when these are no rising numbers, or not as many as a table has.
+    pub(crate) fn from_knots(knots: &[f64]) -> Option<Self> {
+        let rises = knots.is_sorted() && knots.iter().all(|knot| knot.is_finite());
+        knots.try_into().ok().filter(|_| rises).map(|knots| Self { knots: Box::new(knots) })
+    }
+
+    pub(crate) fn knots(&self) -> &[f64; N_KNOTS] {
+        &self.knots
+    }
+
+    /// The table of the values that are not missing, in any order; `None` when they are too few.
+    ///
+    /// # Source
+    /// ADR 0004: quantiles of the usual linear definition, type 7.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place below the number of values")]
+    pub(crate) fn of(values: &mut Vec<f64>) -> Option<Self> {
+        values.retain(|value| !value.is_nan());
+        if values.len() < VALUES_MIN {
+            return None;
+        }
+        values.sort_unstable_by(f64::total_cmp);
+        let last = values.len() - 1;
+        let knot = |k: usize| {
+            let position = (k * last) as f64 / (N_KNOTS - 1) as f64;
+            let below = position.floor();
+            let (a, b) = (values[below as usize], values[(below as usize + 1).min(last)]);
+            a + (b - a) * (position - below)
+        };
+        Some(Self { knots: Box::new(std::array::from_fn(knot)) })
+    }
+
     /// Where a value lies, 0 to 1; NaN for NaN.
     ///
     /// # Source
@@ -74,8 +106,13 @@ impl QuantileTable {
         if !value.is_finite() {
             return f32::NAN;
         }
-        let n_below = self.knots.partition_point(|knot| *knot < value);
-        let n_not_above = n_below + self.knots[n_below..].partition_point(|knot| *knot <= value);
+        // Counting all of them is a few vector instructions; a search would wait for each of its steps.
+        let (mut n_below, mut n_not_above) = (0_u32, 0_u32);
+        for &knot in self.knots.iter() {
+            n_below += u32::from(knot < value);
+            n_not_above += u32::from(knot <= value);
+        }
+        let (n_below, n_not_above) = (n_below as usize, n_not_above as usize);
         let (low, high) = (n_below as f64, n_not_above as f64);
         let place = match (n_below, n_not_above) {
             (below, not_above) if not_above > below => (low + high - 1.0) / 2.0,
@@ -148,6 +185,18 @@ mod tests {
         check(json(&rising).replace("\"knots\": 65", "\"knots\": 33"), "it has 33 knots");
         check("[]".to_owned(), "no JSON of quantile tables");
         assert!(QuantileTables::from_json(json(&rising).as_bytes()).unwrap().table("rank_y").is_none());
+    }
+
+    #[test]
+    fn a_table_is_made_of_type_7_quantiles() {
+        // 0 … 640 in an order of its own: knot k lies on 10 k.
+        let mut values: Vec<f64> = (0..641).map(|at| f64::from(at * 7 % 641)).chain([f64::NAN; 3]).collect();
+        let table = QuantileTable::of(&mut values).unwrap();
+        assert!(table.knots().iter().enumerate().all(|(k, knot)| (knot - 10.0 * k as f64).abs() < 1e-12));
+        // 0 … 200: knot 1 lies at 3.125 of them.
+        let table = QuantileTable::of(&mut (0..201).map(f64::from).collect()).unwrap();
+        assert!((table.knots()[1] - 3.125).abs() < 1e-15 && (table.knots()[64] - 200.0).abs() < 1e-15);
+        assert_eq!(QuantileTable::of(&mut (0..199).map(f64::from).chain([f64::NAN]).collect()), None);
     }
 
     proptest! {

@@ -1,12 +1,15 @@
 //! The features that models derive from the columns of the plan, and the ranks that stand for them.
 
-use schemas::{FeatureBatch, Plan};
+use schemas::{Bar, FeatureBatch, Plan};
 use serde::Deserialize;
-
-use crate::quantiles::QuantileTable;
 
 /// What training reads, too: one list, so that training and serving cannot differ.
 const RECIPES_TOML: &str = include_str!("../../../models/features.toml");
+
+/// `dollar_vol_20` is a mean of so many bars. A mean over the same bars that is summed up otherwise may differ by far less
+/// than the slack.
+const DOLLAR_VOLUME_BARS: usize = 20;
+const DOLLAR_VOLUME_SLACK: f64 = 0.99;
 
 /// Inputs of this prefix are places in quantile tables (ADR 0004).
 pub(crate) const RANK_PREFIX: &str = "rank_";
@@ -30,11 +33,21 @@ enum Expression {
     GrowthRatio,
 }
 
-/// All features that there are recipes for.
+/// All features that there are recipes for, and whose values make their tables.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Recipes {
+    universe: Universe,
     #[serde(rename = "feature")]
     recipes: Vec<Recipe>,
+}
+
+/// The rows of a session whose values make its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+struct Universe {
+    /// USD, exclusive.
+    price_min: f64,
+    /// Of `dollar_vol_20`, exclusive.
+    dollar_volume_min: f64,
 }
 
 /// Where a number comes from.
@@ -53,13 +66,15 @@ pub(crate) struct Derived {
     b: Source,
 }
 
-/// One input of a model.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Input {
-    /// A column of the plan as it is.
-    Column(usize),
-    /// A derived feature's place in a table; without a table it is missing.
-    Rank(Derived, Option<QuantileTable>),
+/// The features of all recipes for one plan, in the order of the recipes.
+#[derive(Debug, Clone)]
+pub(crate) struct DerivedFeatures {
+    /// The inputs that are read from their tables.
+    inputs: Vec<String>,
+    /// `None` where the plan lacks a column.
+    derived: Vec<Option<Derived>>,
+    universe: Universe,
+    dollar_volume: Option<usize>,
 }
 
 impl Recipes {
@@ -105,34 +120,56 @@ impl Derived {
             Expression::GrowthRatio => (1.0 + a) / (1.0 + b) - 1.0,
         }
     }
-
-    fn columns(&self) -> impl Iterator<Item = usize> {
-        [self.a, self.b].into_iter().filter_map(|source| match source {
-            Source::Column(column) => Some(column),
-            Source::Close => None,
-        })
-    }
 }
 
-impl Input {
-    /// Appends the input of every row, as evaluators read it. What is beyond `f32` becomes infinite.
-    #[expect(clippy::cast_possible_truncation, reason = "models are trained on 32-bit floats")]
-    pub(crate) fn gather(&self, features: &FeatureBatch, into: &mut Vec<f32>) {
-        match self {
-            Self::Column(column) => into.extend(features.column(*column).iter().map(|&value| value as f32)),
-            Self::Rank(_, None) => into.extend((0..features.bars().len()).map(|_| f32::NAN)),
-            Self::Rank(derived, Some(table)) => {
-                into.extend((0..features.bars().len()).map(|row| table.rank(derived.value(features, row))));
-            }
-        }
+impl DerivedFeatures {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let recipes = Recipes::shipped();
+        let inputs: Vec<String> =
+            recipes.recipes.iter().map(|recipe| format!("{RANK_PREFIX}{}", recipe.name)).collect();
+        let derived = inputs.iter().map(|input| recipes.derive(input, plan).ok()).collect();
+        Self { inputs, derived, universe: recipes.universe, dollar_volume: plan.index_of("dollar_vol_20") }
     }
 
-    /// Whether anything of the row that the input is made of is known.
-    pub(crate) fn is_known(&self, features: &FeatureBatch, row: usize) -> bool {
-        match self {
-            Self::Column(column) => features.value(row, *column).is_some(),
-            Self::Rank(derived, _) => derived.columns().any(|column| features.value(row, column).is_some()),
+    pub(crate) fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Appends the values of every row, column-major. NaN is missing; what is infinite is missing, too, and counted.
+    pub(crate) fn evaluate(&self, features: &FeatureBatch, into: &mut Vec<f64>) -> usize {
+        let n_rows = features.bars().len();
+        let mut n_infinite = 0;
+        for derived in &self.derived {
+            let Some(derived) = derived else {
+                into.extend(std::iter::repeat_n(f64::NAN, n_rows));
+                continue;
+            };
+            into.extend((0..n_rows).map(|row| {
+                let value = derived.value(features, row);
+                n_infinite += usize::from(value.is_infinite());
+                if value.is_finite() { value } else { f64::NAN }
+            }));
         }
+        n_infinite
+    }
+
+    /// Says no only of a last bar whose row is no member.
+    pub(crate) fn may_be_member(&self, bars: &[Bar]) -> bool {
+        let Some(bars) = bars.last_chunk::<DOLLAR_VOLUME_BARS>() else { return false };
+        let traded: f64 = bars.iter().map(|bar| bar.close * bar.volume).sum();
+        bars[DOLLAR_VOLUME_BARS - 1].close > self.universe.price_min
+            && traded / DOLLAR_VOLUME_BARS as f64 > DOLLAR_VOLUME_SLACK * self.universe.dollar_volume_min
+    }
+
+    /// Whether a row's values are among those that make a table.
+    pub(crate) fn is_member(&self, features: &FeatureBatch, row: usize) -> bool {
+        let dollar_volume = self.dollar_volume.and_then(|column| features.value(row, column));
+        let close = features.bars().rows()[row].1.close;
+        close > self.universe.price_min && dollar_volume.is_some_and(|volume| volume > self.universe.dollar_volume_min)
     }
 }
 

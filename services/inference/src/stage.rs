@@ -1,45 +1,149 @@
 use pipeline::{Rejected, Restore, Stage};
-use schemas::{FeatureBatch, ModelRef, Partition, Plan, PredictionBatch, Predictions};
+use schemas::{FeatureBatch, ModelRef, Partition, Plan, PredictionBatch, Predictions, QuantileTables, Timeframe};
 
-use crate::config::InferenceOptions;
+use crate::explain::Explanation;
+use crate::history::TableHistory;
 use crate::manifest::{ModelError, Target};
-use crate::model::{Model, PredictionBuffers};
+use crate::model_set::{ModelSet, PredictionBuffers};
+use crate::recipes::DerivedFeatures;
+use crate::sessions::{ClosedSession, Sessions};
 
-/// Adds predictions to features, one batch for one batch.
+/// Adds predictions to features, one batch for one batch, and closes sessions.
 #[derive(Debug)]
 pub struct InferenceStage {
     plan: Plan,
-    /// At most one per target.
-    models: Vec<Model>,
+    models: ModelSet,
+    recipes: DerivedFeatures,
+    sessions: Sessions,
     buffers: PredictionBuffers,
-    n_infinite: u64,
+    counts: InferenceCounts,
+}
+
+/// What the stage saw so far besides rows.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct InferenceCounts {
+    /// Values that were infinite, or beyond 32-bit floats, and taken for missing.
+    pub n_infinite: u64,
+    /// Largest difference between the two backends of any model since the models were loaded; `None` when one runs.
+    pub shadow_difference_max: Option<f64>,
+}
+
+/// What a model says of a row, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExplainedPrediction {
+    pub model: ModelRef,
+    /// `None` when none of the inputs is known.
+    pub prediction: Option<f64>,
+    /// The model's inputs by name, NaN where missing, in the order of the contributions.
+    pub inputs: Vec<(String, f32)>,
+    pub explanation: Explanation,
 }
 
 impl InferenceStage {
-    /// # Errors
-    /// When a configured model does not fit the plan or cannot be evaluated by this build.
-    pub fn new(plan: Plan, options: &InferenceOptions) -> Result<Self, ModelError> {
-        let mut models: Vec<Model> = Vec::new();
-        for directory in options.directories() {
-            let model = Model::load(&directory, &plan, options.allow_unproven)?;
-            if let Some(other) = models.iter().find(|other| other.target() == model.target()) {
-                let (other, target) = (other.id().to_owned(), model.target());
-                return Err(ModelError::RepeatedTarget { model: model.id().to_owned(), other, target });
-            }
-            models.push(model);
-        }
-        Ok(Self { plan, models, buffers: PredictionBuffers::default(), n_infinite: 0 })
+    /// A stage that knows of no session yet.
+    pub fn new(plan: Plan, models: ModelSet) -> Self {
+        let recipes = DerivedFeatures::new(&plan);
+        let (buffers, counts) = (PredictionBuffers::default(), InferenceCounts::default());
+        Self { plan, models, recipes, sessions: Sessions::new(), buffers, counts }
     }
 
     /// What predicts.
-    pub fn models(&self) -> impl Iterator<Item = &ModelRef> {
-        self.models.iter().map(Model::reference)
+    pub fn models(&self) -> &ModelSet {
+        &self.models
     }
 
-    /// Values so far that were beyond 32-bit floats and taken for missing.
-    pub fn n_infinite(&self) -> u64 {
-        self.n_infinite
+    /// Predicts with other models from the next batch on (ADR 0007); gives back those before.
+    pub fn swap(&mut self, models: ModelSet) -> ModelSet {
+        self.counts.shadow_difference_max = None;
+        std::mem::replace(&mut self.models, models)
     }
+
+    pub fn counts(&self) -> InferenceCounts {
+        self.counts
+    }
+
+    /// Starts from the tables that another process published last. To be called before the first batch.
+    pub fn seed(&mut self, tables: &QuantileTables) {
+        self.sessions.seed(ClosedSession::from_message(tables, self.recipes.inputs()));
+    }
+
+    /// Knows the tables of all sessions of a history.
+    pub fn with_history(mut self, history: TableHistory) -> Self {
+        history.close().for_each(|closed| self.sessions.insert(closed));
+        self
+    }
+
+    /// The tables of the sessions that were closed since the last call, for whoever starts later.
+    pub fn take_closed(&mut self, timeframe: Timeframe) -> Vec<QuantileTables> {
+        self.sessions.take_closed(timeframe, self.recipes.inputs())
+    }
+
+    /// The predictions of a batch; the state stays as it is.
+    ///
+    /// # Errors
+    /// When the batch is of another plan, or an evaluator fails.
+    pub fn predict(&mut self, features: FeatureBatch) -> Result<PredictionBatch, Rejected> {
+        self.evaluate(features).map(|(batch, _)| batch)
+    }
+
+    /// What each model says of a row, and what each of its inputs adds to that.
+    ///
+    /// # Errors
+    /// When the batch is of another plan, or a model cannot be explained.
+    ///
+    /// # Panics
+    /// When the batch has no such row: a bug of the caller.
+    pub fn explain(&mut self, features: &FeatureBatch, row: usize) -> Result<Vec<ExplainedPrediction>, ExplainError> {
+        let predicted = self.predict(features.clone())?.rows()[row];
+        let mut explained = Vec::new();
+        for (at, model) in self.models.models().enumerate() {
+            let columns = &self.buffers.inputs.columns;
+            let values = self.models.row_of(at, columns, features.bars().len(), row);
+            let explanation = model.explainer()?.explain(&values);
+            let prediction = match model.target() {
+                Target::Alpha5d => predicted.alpha_5d,
+                Target::Alpha10d => predicted.alpha_10d,
+                Target::WinProb10d => predicted.win_prob_10d,
+            };
+            let inputs = model.manifest().features.names.iter().cloned().zip(values).collect();
+            explained.push(ExplainedPrediction { model: model.reference().clone(), prediction, inputs, explanation });
+        }
+        Ok(explained)
+    }
+
+    /// The predictions, and how many values were taken for missing.
+    fn evaluate(&mut self, features: FeatureBatch) -> Result<(PredictionBatch, InferenceCounts), Rejected> {
+        let n_rows = features.bars().len();
+        if n_rows > 0 && (features.plan() != self.plan.hash() || features.n_columns() != self.plan.len()) {
+            let detail = format!("feature plan {:016x} where {:016x} is loaded", features.plan(), self.plan.hash());
+            return Err(Rejected::new("plan", detail));
+        }
+        let mut rows = vec![Predictions::default(); n_rows];
+        let mut counts = InferenceCounts::default();
+        if n_rows > 0 && !self.models.is_empty() {
+            let buffers = &mut self.buffers;
+            counts.n_infinite = buffers.inputs.derive(&features, &self.recipes) as u64;
+            let n_infinite = buffers.inputs.gather(&features, self.models.inputs(), &self.sessions);
+            counts.n_infinite += n_infinite as u64;
+            let columns = std::mem::take(&mut buffers.inputs.columns);
+            let observed = self.models.predict(&features, &columns, &mut rows, buffers);
+            buffers.inputs.columns = columns;
+            let observed = observed.map_err(|error| Rejected::new("model", error.to_string()))?;
+            counts.shadow_difference_max = observed.shadow_difference;
+        }
+        let batch = PredictionBatch::new(features, rows, self.models.references().to_vec())
+            .map_err(|error| Rejected::new(error.reason(), error.to_string()))?;
+        Ok((batch, counts))
+    }
+}
+
+/// Why a prediction cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error("the row cannot be predicted")]
+    Rejected(#[from] Rejected),
+    #[error("the model cannot be explained")]
+    Model(#[from] ModelError),
 }
 
 impl Stage for InferenceStage {
@@ -47,29 +151,14 @@ impl Stage for InferenceStage {
     type Output = PredictionBatch;
 
     fn on_batch(&mut self, features: FeatureBatch, out: &mut Vec<PredictionBatch>) -> Result<(), Rejected> {
-        let n_rows = features.bars().len();
-        if n_rows > 0 && (features.plan() != self.plan.hash() || features.n_columns() != self.plan.len()) {
-            let detail = format!("feature plan {:016x} where {:016x} is loaded", features.plan(), self.plan.hash());
-            return Err(Rejected::new("plan", detail));
+        let (batch, counts) = self.evaluate(features)?;
+        self.counts.n_infinite += counts.n_infinite;
+        self.counts.shadow_difference_max =
+            [self.counts.shadow_difference_max, counts.shadow_difference_max].into_iter().flatten().reduce(f64::max);
+        // Without models nobody reads the tables.
+        if !self.models.is_empty() {
+            self.sessions.observe(batch.features(), &self.recipes, &self.buffers.inputs.derived);
         }
-        let mut rows = vec![Predictions::default(); n_rows];
-        let mut n_infinite = 0;
-        for model in self.models.iter().filter(|_| n_rows > 0) {
-            let (predictions, n) = model.predict(&features, &mut self.buffers);
-            n_infinite += n as u64;
-            for (row, &prediction) in predictions.iter().enumerate() {
-                let prediction = model.knows(&features, row).then(|| f64::from(prediction));
-                match model.target() {
-                    Target::Alpha5d => rows[row].alpha_5d = prediction,
-                    Target::Alpha10d => rows[row].alpha_10d = prediction,
-                    Target::WinProb10d => rows[row].win_prob_10d = prediction,
-                }
-            }
-        }
-        let models = self.models.iter().map(|model| model.reference().clone()).collect();
-        let batch = PredictionBatch::new(features, rows, models)
-            .map_err(|error| Rejected::new(error.reason(), error.to_string()))?;
-        self.n_infinite += n_infinite;
         out.push(batch);
         Ok(())
     }
@@ -81,20 +170,24 @@ impl Stage for InferenceStage {
     fn needs_refresh(&self) -> bool {
         false
     }
+
+    /// A row is predicted with the tables of the session before it, which other partitions may still be adding to.
+    fn is_ahead(&self, partition: Partition) -> bool {
+        self.sessions.is_ahead(partition)
+    }
 }
 
-/// It remembers nothing but a count: a snapshot only marks how far the input was read.
 impl Restore for InferenceStage {
     fn layout(&self) -> u64 {
-        0
+        Sessions::layout(&self.recipes)
     }
 
-    fn snapshot(&self, _: Partition) -> Vec<u8> {
-        Vec::new()
+    fn snapshot(&self, partition: Partition) -> Vec<u8> {
+        self.sessions.snapshot(partition)
     }
 
-    fn restore(&mut self, _: Partition, _: &[u8]) -> Result<(), Rejected> {
-        Ok(())
+    fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
+        self.sessions.restore(partition, bytes, self.recipes.inputs().len())
     }
 }
 
@@ -106,32 +199,54 @@ mod tests {
     use schemas::{Bar, BarBatch, BarBatchBuilder, BarFlags, EventTime, Header, Symbol, Timeframe};
 
     use super::*;
+    use crate::config::InferenceOptions;
+    use crate::golden::GoldenRows;
     use crate::manifest::sha256_hex;
+    use crate::model_set::ModelSource;
     use crate::trees::STUMP;
 
     const PLAN: [&str; 2] = ["other", "x"];
 
+    /// Golden rows as JSON, for tests without Parquet.
+    fn read_golden(bytes: &[u8]) -> Result<GoldenRows, String> {
+        let columns: Vec<(String, Vec<Option<f32>>)> =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let numbers = |values: Vec<Option<f32>>| values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+        Ok(GoldenRows { columns: columns.into_iter().map(|(name, values)| (name, numbers(values))).collect() })
+    }
+
     fn write_model(folder: &Path, name: &str, change: impl Fn(String) -> String) -> PathBuf {
-        let objective = if name == "win_prob_10d" { "binary:logistic" } else { "reg:squarederror" };
+        let (objective, golden) = match name {
+            // The base score, a probability of 1 in 4, is a margin of −ln 3.
+            "win_prob_10d" => {
+                ("binary:logistic", [-1.0_f64, 2.0, 2.0].map(|leaf| 1.0 / (1.0 + (3.0_f64.ln() - leaf).exp())))
+            }
+            _ => ("reg:squarederror", [-0.75, 2.25, 2.25]),
+        };
         let model = STUMP.replace("reg:squarederror", objective);
+        let golden = format!("[[\"x\", [0, 1, null]], [\"prediction\", {golden:?}]]");
         let text = format!(
             "name = \"{name}\"\nversion = \"1\"\ntarget = \"{name}\"\nbackend = \"native\"\n\
              [features]\nnames = [\"x\"]\nhash = \"{:016x}\"\n\
              [training]\nlabel = \"forward_return\"\nhorizon_sessions = 5\nfrom = \"2021-01-29\"\n\
              to = \"2025-12-31\"\nembargo_sessions = 10\n[metrics]\nrank_ic = 0.02\n\
-             [files]\n\"model.json\" = \"{}\"\n",
+             [files]\n\"model.json\" = \"{}\"\n\"golden.parquet\" = \"{}\"\n",
             Plan::new(["x"]).hash(),
             sha256_hex(model.as_bytes()),
+            sha256_hex(golden.as_bytes()),
         );
         let directory = folder.join(name);
-        fs::create_dir(&directory).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("manifest.toml"), change(text)).unwrap();
         fs::write(directory.join("model.json"), model).unwrap();
+        fs::write(directory.join("golden.parquet"), golden).unwrap();
         directory
     }
 
     fn stage(models: Vec<PathBuf>) -> Result<InferenceStage, ModelError> {
-        InferenceStage::new(Plan::new(PLAN), &InferenceOptions { models, allow_unproven: false })
+        let options = InferenceOptions { models, ..InferenceOptions::default() };
+        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load()?;
+        Ok(InferenceStage::new(Plan::new(PLAN), models))
     }
 
     /// A batch of one symbol with these values of `x`.
@@ -207,7 +322,25 @@ mod tests {
         let mut stage = stage(vec![write_model(folder.path(), "alpha_5d", |text| text)]).unwrap();
         let batch = predict(&mut stage, &[f64::NAN, 1e300, 0.0]);
         let found: Vec<_> = batch.rows().iter().map(|row| row.alpha_5d).collect();
-        assert_eq!((found, stage.n_infinite()), (vec![None, Some(2.25), Some(-0.75)], 1));
+        assert_eq!((found, stage.counts().n_infinite), (vec![None, None, Some(-0.75)], 1));
+    }
+
+    #[test]
+    fn a_swap_counts_from_the_next_batch_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = write_model(folder.path(), "alpha_5d", |text| text);
+        let mut stage = stage(vec![directory]).unwrap();
+        let before = predict(&mut stage, &[0.0]);
+        let other = tempfile::tempdir().unwrap();
+        let other = write_model(other.path(), "alpha_10d", |text| text.replace("version = \"1\"", "version = \"2\""));
+        let options = InferenceOptions { models: vec![other], ..InferenceOptions::default() };
+        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load().unwrap();
+        let replaced = stage.swap(models);
+        assert_eq!(replaced.references(), before.models());
+        let after = predict(&mut stage, &[0.0]);
+        assert_eq!((before.rows()[0].alpha_5d, before.rows()[0].alpha_10d), (Some(-0.75), None));
+        assert_eq!((after.rows()[0].alpha_5d, after.rows()[0].alpha_10d), (None, Some(-0.75)));
+        assert_eq!(after.models()[0].version, "2");
     }
 
     #[test]
@@ -221,7 +354,8 @@ mod tests {
             let error = stage(vec![write_model(folder.path(), name, change)]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check("alpha_5d", "\"native\"", "\"ort\"", "wants the backend `ort`");
+        check("alpha_5d", "\"native\"", "\"ort\"", "lists no file `model.onnx`");
+        check("alpha_5d", "\"golden.parquet\" = ", "\"other\" = ", "cannot read");
         check("alpha_5d", "target = \"alpha_5d\"", "target = \"win_prob_10d\"", "predicts a number");
         check("win_prob_10d", "target = \"win_prob_10d\"", "target = \"alpha_5d\"", "predicts a probability");
         let names = |names: [&str; 2]| format!("names = {names:?}\nhash = \"{:016x}\"", Plan::new(names).hash());

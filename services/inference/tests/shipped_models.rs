@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use inference::trees::{Ensemble, Rows, Workspace};
-use inference::{Manifest, Model, Target};
+use inference::{Manifest, Target};
 use schemas::Plan;
 
 fn directories() -> Vec<PathBuf> {
@@ -26,12 +26,12 @@ fn manifest(directory: &Path) -> Manifest {
 }
 
 #[test]
-fn every_target_has_a_model_that_loads_unforced() {
+fn every_target_has_a_proven_model_with_the_stated_files() {
     let targets: Vec<Target> = directories()
         .iter()
         .map(|directory| {
             let plan = Plan::new(manifest(directory).features.names);
-            Model::load(directory, &plan, false).unwrap().target()
+            Manifest::load(directory, &plan, false).unwrap().0.target
         })
         .collect();
     assert_eq!(targets, [Target::Alpha10d, Target::Alpha5d, Target::WinProb10d]);

@@ -102,7 +102,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The values of one feature.
-    pub(super) fn column(&self, feature: usize) -> &'a [f32] {
+    pub(crate) fn column(&self, feature: usize) -> &'a [f32] {
         &self.values[feature * self.n_rows..][..self.n_rows]
     }
 }

@@ -11,6 +11,13 @@ impl Ensemble {
     /// # Errors
     /// When it is none, uses something else, or is damaged.
     pub fn from_xgboost_json(bytes: &[u8]) -> Result<Self, TreeError> {
+        Self::new(EnsembleParts::from_xgboost_json(bytes)?.0)
+    }
+}
+
+impl EnsembleParts {
+    /// What the file says, unchecked, and by tree and node how much of the training data came there (its cover).
+    pub(crate) fn from_xgboost_json(bytes: &[u8]) -> Result<(Self, Vec<Vec<f32>>), TreeError> {
         let Model { learner } = serde_json::from_slice(bytes).map_err(TreeError::Json)?;
         learner.check_supported()?;
         let parameters = &learner.parameters;
@@ -23,16 +30,18 @@ impl Ensemble {
             "binary:logistic" => return Err(inconsistent(format!("base_score {base_score} is no probability"))),
             other => return Err(unsupported(format!("the objective `{other}`"))),
         };
-        let trees = learner.gradient_booster.model.trees;
+        let mut trees = learner.gradient_booster.model.trees;
+        let covers = trees.iter_mut().map(|tree| std::mem::take(&mut tree.sum_hessian)).collect();
         let trees = trees.into_iter().enumerate().map(|(index, tree)| tree.read(index)).collect::<Result<_, _>>()?;
-        Self::new(EnsembleParts {
+        let parts = Self {
             n_features: number("num_feature", &parameters.num_feature)?,
             feature_names: learner.feature_names,
             start,
             offset: 0.0,
             link,
             trees,
-        })
+        };
+        Ok((parts, covers))
     }
 }
 
@@ -99,6 +108,8 @@ struct XgboostTree {
     /// The threshold of a split, the value of a leaf.
     split_conditions: Vec<f32>,
     default_left: Vec<u8>,
+    #[serde(default)]
+    sum_hessian: Vec<f32>,
     #[serde(default)]
     split_type: Vec<u8>,
     tree_param: TreeParameters,

@@ -1,0 +1,306 @@
+//! Models in the running line: predictions are those of the scan, and a new version takes over without losing a batch.
+
+#![allow(clippy::unwrap_used, reason = "every function in here is part of a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runtime::bus::{Bus, ConsumerSpec, Start};
+use runtime::streams::PipelineStream;
+use schemas::subject::{BatchKind, Namespace};
+use schemas::{Message as _, N_PARTITIONS, PredictionBatch, QuantileTables, Timeframe};
+use serde_json::Value;
+use tests::nats::NatsServer;
+use tests::technic::{
+    DEADLINE, Expected, Finished, Fleet, Launch, Market, body_of, connect, difference, metric, read_parquet,
+    results_text, run, run_with, until, write_parquet,
+};
+use tokio::runtime::Runtime;
+
+/// Enough for tables: most symbols of a generated market are liquid.
+const N_SYMBOLS: u32 = 400;
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths here are text")
+}
+
+/// A list of one folder, as a setting takes it.
+fn list(path: &Path) -> String {
+    format!("[{:?}]", text(path))
+}
+
+/// The shipped models, to be changed at will.
+fn copy_of_shipped() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["alpha_5d", "alpha_10d", "win_prob_10d"] {
+        copy(&shipped().join(name).join("1"), &folder.path().join(name).join("1"), |manifest| manifest);
+    }
+    folder
+}
+
+/// Copies a model directory with another manifest.
+fn copy(from: &Path, to: &Path, change: impl Fn(String) -> String) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if name == "manifest.toml" {
+            fs::write(to.join(name), change(fs::read_to_string(&path).unwrap())).unwrap();
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+fn n_predicted(results: &str) -> usize {
+    let rows: Vec<Value> = serde_json::from_str(results).unwrap();
+    rows.iter().filter(|row| row["alpha_5d"].is_number() && row["win_prob_10d"].is_number()).count()
+}
+
+#[test]
+fn in_one_process_the_predictions_are_those_of_the_scan() {
+    // Some symbols stop a few sessions early: they are ranked in the tables before their own last session.
+    let market = Market::generate(N_SYMBOLS, 90).map(|at, row| {
+        let (symbol, session) = (at / 90, at % 90);
+        if symbol % 40 == 7 && session > 85 { Vec::new() } else { vec![row] }
+    });
+    let dir = market.folder();
+    let models = list(&shipped());
+    let expected = Expected::with(&[("TECHNIC__INFERENCE__MODELS", &models)], dir.path());
+    assert!(n_predicted(&expected.results) > 350, "{}", n_predicted(&expected.results));
+    let state = tempfile::tempdir().unwrap();
+    let source = format!("replay:{}", dir.path().display());
+    let launch = Launch::of(&[], state.path()).set("INFERENCE__MODELS", &models).flag("--source", &source);
+    let mut process = launch.start();
+    let address = process.address();
+    let mut last = String::new();
+    until("the table of the scan", DEADLINE, || {
+        let document = body_of(address, "/v1/scan?limit=10000").ok()?;
+        last = difference(results_text(&document), &expected.results).unwrap_or_default();
+        last.is_empty().then_some(())
+    });
+
+    let (output, shipped) = (state.path().join("features.parquet"), shipped());
+    let features =
+        ["features", "--data", text(dir.path()), "--predict", "--models", text(&shipped), "-o", text(&output)];
+    run(features).expect(0, &["columns"]);
+    let rows: Vec<Value> = serde_json::from_str(&expected.results).unwrap();
+    let frame = read_parquet(&output);
+    let column = |name: &str| frame.column(name).unwrap().f64().unwrap().clone();
+    let symbols = frame.column("symbol").unwrap().str().unwrap().clone();
+    for name in ["alpha_5d", "alpha_10d", "win_prob_10d"] {
+        let column = column(name);
+        for row in &rows {
+            // The rows of a symbol lie together; the last one is what the scan ranks.
+            let last = (0..frame.height()).rev().find(|&at| symbols.get(at) == row["symbol"].as_str()).unwrap();
+            assert_eq!(column.get(last), row[name].as_f64(), "{name} of {}", row["symbol"]);
+        }
+    }
+}
+
+/// Every prediction batch of a stream, partition by partition, in order.
+async fn predictions(bus: &Bus) -> Vec<Vec<PredictionBatch>> {
+    let stream = PipelineStream::Batches(BatchKind::Prediction).name(&Namespace::Live);
+    let newest = bus.stream_state(&stream).await.unwrap().last_sequence;
+    let filter = Namespace::Live.batches(BatchKind::Prediction);
+    let spec = ConsumerSpec { stream, durable: "e2e-models".to_owned(), filter, start: Start::All, batch_max: 512 };
+    let mut consumer = bus.consume(spec).await.unwrap();
+    let mut found = vec![Vec::new(); usize::from(N_PARTITIONS)];
+    loop {
+        let delivery = consumer.next().await.unwrap();
+        delivery.ack().await.unwrap();
+        let batch = PredictionBatch::decode(&delivery.payload).unwrap();
+        found[batch.header().partition.index()].push(batch);
+        if delivery.sequence >= newest {
+            consumer.end().await.unwrap();
+            return found;
+        }
+    }
+}
+
+fn version_of_alpha_5d(batch: &PredictionBatch) -> &str {
+    &batch.models().iter().find(|model| model.name == "alpha_5d").expect("every batch names its models").version
+}
+
+#[test]
+fn killing_and_swapping_under_load_loses_no_batch() {
+    const N_SESSIONS: u32 = 260;
+    let dir = Market::generate(N_SYMBOLS, N_SESSIONS).folder();
+    let models = copy_of_shipped();
+    let setting = list(models.path());
+    let expected = Expected::with(&[("TECHNIC__INFERENCE__MODELS", &setting)], dir.path());
+    let runtime = Runtime::new().unwrap();
+    let server = NatsServer::start().unwrap();
+    let bus = runtime.block_on(connect(&server.url()));
+    let mut fleet = Fleet::start_with(&server.url(), dir.path(), &[("INFERENCE__MODELS", &setting)]);
+    let n_messages = |kind: BatchKind| {
+        let stream = PipelineStream::Batches(kind).name(&Namespace::Live);
+        runtime.block_on(bus.stream_state(&stream)).map_or(0, |state| state.last_sequence)
+    };
+    let total = u64::from(N_SESSIONS) * u64::from(N_PARTITIONS);
+    let at_percent = |fleet: &mut Fleet, percent: u64| {
+        until("predictions", DEADLINE, || {
+            fleet.check_running();
+            (n_messages(BatchKind::Prediction) >= total * percent / 100).then_some(())
+        });
+    };
+
+    let alpha_5d = models.path().join("alpha_5d");
+    let as_version =
+        |to: &'static str| move |text: String| text.replace("version = \"1\"", &format!("version = \"{to}\""));
+    at_percent(&mut fleet, 3);
+    copy(&alpha_5d.join("1"), &alpha_5d.join("2"), as_version("2"));
+    let admin = fleet.process("inference").admin_address();
+    let swaps = |outcome: &str| format!("technic_inference_model_swaps_total{{outcome=\"{outcome}\"}}");
+    until("the new version is accepted", DEADLINE, || (metric(admin, &swaps("accepted")).ok()?? >= 1.0).then_some(()));
+    at_percent(&mut fleet, 20);
+    fleet.kill9_and_restart("inference");
+    let admin = fleet.process("inference").admin_address();
+    let damaged = tempfile::tempdir().unwrap();
+    copy(&alpha_5d.join("1"), &damaged.path().join("3"), as_version("3"));
+    let mut bytes = fs::read(damaged.path().join("3/model.json")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(damaged.path().join("3/model.json"), bytes).unwrap();
+    fs::rename(damaged.path().join("3"), alpha_5d.join("3")).unwrap();
+    until("the damaged version is refused", DEADLINE, || {
+        (metric(admin, &swaps("refused")).ok()?? >= 1.0).then_some(())
+    });
+    fleet.kill9_and_restart("indicator");
+    fleet.settles_at(&expected);
+    let log = fleet.process("inference").stderr();
+    assert!(log.contains("SHA-256 of `model.json`"), "{log}");
+
+    let mut n_versions = [0, 0];
+    for batches in runtime.block_on(predictions(&bus)) {
+        // Batches of a producer are numbered: each number once and none left out.
+        let mut newest = None;
+        for batch in &batches {
+            let place = (batch.header().epoch, batch.header().seq);
+            assert!(newest.is_none_or(|(epoch, seq)| place == (epoch, seq + 1)), "{place:?} after {newest:?}");
+            newest = Some(place);
+        }
+        assert_eq!(newest.map(|(_, seq)| seq), Some(u64::from(N_SESSIONS)));
+        let versions: Vec<&str> = batches.iter().map(version_of_alpha_5d).collect();
+        assert!(versions.is_sorted(), "the old version comes back: {versions:?}");
+        n_versions[0] += versions.iter().filter(|version| **version == "1").count();
+        n_versions[1] += versions.iter().filter(|version| **version == "2").count();
+    }
+    assert_eq!(n_versions.iter().sum::<usize>() as u64, total);
+    assert!(n_versions.iter().all(|n| *n > 0), "{n_versions:?}");
+
+    // What another process would start with.
+    let stream = PipelineStream::Quantiles.name(&Namespace::Live);
+    let last = runtime.block_on(bus.last(&stream, &Namespace::Live.quantiles(Timeframe::D1))).unwrap().unwrap();
+    let tables = QuantileTables::decode(&last.payload).unwrap();
+    assert_eq!(tables.session.display(Timeframe::D1), expected.as_of);
+    assert!(tables.tables.iter().filter(|(_, knots)| knots.is_some()).count() > 40);
+}
+
+fn verify(models: &Path) -> Finished {
+    run(["models", "verify", "--models", text(models)])
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_difference() {
+    verify(&shipped()).expect(0, &[]);
+    let check = |change: &dyn Fn(&Path), expected: &str| {
+        let models = copy_of_shipped();
+        change(&models.path().join("alpha_5d/1"));
+        let refused = verify(models.path()).expect(2, &[expected]);
+        assert!(refused.stdout.contains("win_prob_10d 1 is sound"), "{}", refused.stdout);
+    };
+    let edit = |from: &'static str, to: &'static str| {
+        move |model: &Path| {
+            let path = model.join("manifest.toml");
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{from}");
+            fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        }
+    };
+    check(&edit("\"rank_ret_1d\"", "\"rank_ret_2d\""), "the hash of its feature list is");
+    check(&edit("rank_ic = 0.03", "rank_ic = -0.03"), "which is not above zero");
+    check(&edit("\"model.json\" = \"", "\"model.json\" = \"00"), "SHA-256 of `model.json` is");
+    check(&edit("\"golden.parquet\"", "\"gold.parquet\""), "cannot read");
+    check(&|model| fs::write(model.join("model.json"), "{}").unwrap(), "SHA-256 of `model.json` is");
+    check(&|model| fs::remove_file(model.join("quantiles.json")).unwrap(), "quantiles.json");
+    check(&edit("backend = \"native\"", "backend = \"ort\""), "`inference.ort_library` does not name");
+    check(&edit("backend = \"native\"", "backend = \"abacus\""), "is no model manifest");
+    // Golden rows that say something else, with a hash that fits.
+    let other_golden = |model: &Path| {
+        let path = model.join("golden.parquet");
+        let mut frame = read_parquet(&path);
+        let predictions = frame.column("prediction").unwrap().f32().unwrap().clone();
+        let mut changed: Vec<f32> = predictions.iter().map(Option::unwrap).collect();
+        changed[41] += 1e-6;
+        frame.with_column(polars::prelude::Column::new("prediction".into(), changed)).unwrap();
+        write_parquet(&path, &mut frame);
+        state_hash(model, "golden.parquet");
+    };
+    check(&other_golden, "for golden row 41, which is");
+}
+
+/// Makes the manifest state the hash that a file has now.
+fn state_hash(model: &Path, file: &str) {
+    let path = model.join("manifest.toml");
+    let stated = fs::read_to_string(&path).unwrap();
+    let error = verify(model).stderr;
+    let found =
+        error.split(" is ").nth(1).and_then(|rest| rest.split(',').next()).expect("the hash is named").to_owned();
+    let line = stated.lines().find(|line| line.starts_with(&format!("\"{file}\""))).unwrap();
+    fs::write(&path, stated.replace(line, &format!("\"{file}\" = \"{found}\""))).unwrap();
+}
+
+#[test]
+fn onnx_runtime_agrees_on_every_golden_row() {
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        eprintln!("skipped: ORT_DYLIB_PATH does not name the ONNX Runtime library");
+        return;
+    };
+    let library = library.to_str().unwrap();
+    let settings = [("TECHNIC__INFERENCE__SHADOW", "true"), ("TECHNIC__INFERENCE__ORT_LIBRARY", library)];
+    let models = shipped();
+    let verified = run_with(&settings, ["models", "verify", "--models", text(&models)]).expect(0, &[]);
+    assert_eq!(verified.stdout.matches("is sound on native and its shadow").count(), 3, "{}", verified.stdout);
+    // On rows of a market, and in the line; the largest difference is a metric.
+    let dir = Market::generate(N_SYMBOLS, 30).folder();
+    let state = tempfile::tempdir().unwrap();
+    let source = format!("replay:{}", dir.path().display());
+    let launch = Launch::of(&[], state.path()).set("INFERENCE__MODELS", &list(&models)).flag("--source", &source);
+    let mut process = launch.set("INFERENCE__SHADOW", "true").set("INFERENCE__ORT_LIBRARY", library).start();
+    let admin = process.admin_address();
+    until("rows are predicted twice", DEADLINE, || {
+        let n_rows = metric(admin, "technic_inference_rows_out_total").ok()??;
+        (n_rows >= f64::from(N_SYMBOLS * 30)).then_some(())
+    });
+    let difference = metric(admin, "technic_inference_shadow_difference_max").unwrap().unwrap();
+    assert!(difference > 0.0 && difference <= 3e-7, "{difference}");
+    process.terminate();
+    assert_eq!(process.wait(Duration::from_secs(12)).code(), Some(0), "{}", process.stderr());
+}
+
+#[test]
+fn contributions_add_up_to_the_prediction() {
+    let dir = Market::generate(N_SYMBOLS, 90).folder();
+    let models = shipped();
+    let explain = |symbol: &str| {
+        run(["models", "explain", "--json", "--symbol", symbol, "--data", text(dir.path()), "--models", text(&models)])
+    };
+    let document: Value = serde_json::from_str(&explain("GEN007").expect(0, &[]).stdout).unwrap();
+    assert_eq!(document["symbol"], "GEN007");
+    let explained = document["models"].as_array().unwrap();
+    assert_eq!(explained.len(), 3);
+    for model in explained {
+        let prediction = model["prediction"].as_f64().unwrap();
+        let contributions = model["contributions"].as_array().unwrap().iter();
+        let sum = model["bias"].as_f64().unwrap()
+            + contributions.map(|one| one["contribution"].as_f64().unwrap()).sum::<f64>();
+        let sum = if model["model"]["name"] == "win_prob_10d" { 1.0 / (1.0 + (-sum).exp()) } else { sum };
+        assert!((sum - prediction).abs() < 1e-7, "{sum} {prediction}");
+    }
+    explain("NOBODY").expect(2, &["NOBODY has no bars"]);
+}
