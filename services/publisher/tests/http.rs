@@ -190,7 +190,7 @@ async fn pages_are_linked() {
 async fn an_answer_that_is_known_is_not_sent_again() {
     let mut server = server().await;
     for path in
-        ["/v1/scan?limit=2", "/v1/scan?format=csv", "/v1/symbols/B", "/v1/universe", "/v1/models", "/openapi.json"]
+        ["/v1/scan?limit=2", "/v1/scan?format=csv", "/v1/symbols/B", "/v1/universe", "/v1/models", "/openapi.json", "/"]
     {
         let tag = server.get(path).await.header("etag").unwrap().replace("w/", "W/");
         let again = server.get_with(path, &format!("if-none-match: {tag}\r\n")).await;
