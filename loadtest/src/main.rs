@@ -8,6 +8,7 @@ mod market;
 mod nats_server;
 mod replay;
 mod report;
+mod scan;
 mod target;
 mod watch;
 
@@ -36,6 +37,8 @@ enum Scenario {
     Burst(burst::Options),
     /// A folder's history as fast as it goes: how many bars per second?
     Replay(replay::Options),
+    /// A filtered scan, again and again, while bars come in: how long from the request to the last byte?
+    Scan(scan::Options),
 }
 
 /// What every scenario takes.
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let (common, outcome) = match &cli.scenario {
         Scenario::LoneBar(options) => (&options.common, runtime.block_on(lone_bar::run(options))?),
         Scenario::Burst(options) => (&options.common, runtime.block_on(burst::run(options))?),
+        Scenario::Scan(options) => (&options.common, runtime.block_on(scan::run(options))?),
         Scenario::Replay(options) => match runtime.block_on(replay::run(options))? {
             Some(outcome) => (&options.common, outcome),
             None => return Ok(ExitCode::SUCCESS),

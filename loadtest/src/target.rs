@@ -55,7 +55,12 @@ impl Target {
     }
 
     async fn start_here() -> anyhow::Result<Self> {
-        let flags = [("bus", "memory"), ("publisher.listen", "127.0.0.1:0"), ("admin.listen", "auto")];
+        let flags = [
+            ("bus", "memory"),
+            ("publisher.listen", "127.0.0.1:0"),
+            ("publisher.requests_per_second", "0"),
+            ("admin.listen", "auto"),
+        ];
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let loaded = Config::load(None, flags)?;
         let services = BTreeSet::from([
@@ -212,6 +217,7 @@ impl Technic {
         let child = Command::new(&binary)
             .args(arguments)
             .env("TECHNIC__PUBLISHER__LISTEN", "127.0.0.1:0")
+            .env("TECHNIC__PUBLISHER__REQUESTS_PER_SECOND", "0")
             .env("TECHNIC__STATE_DIR", dir.path())
             .env("TECHNIC__TELEMETRY__LOG", "warn")
             .envs(environment.iter().map(|(name, value)| (*name, value)))

@@ -174,6 +174,9 @@ impl Config {
                 "heartbeat" => "publisher.heartbeat",
                 "connections_max" => "publisher.connections_max",
                 "write_stall_max" => "publisher.write_stall_max",
+                "requests_burst" => "publisher.requests_burst",
+                "cors_origins" => "publisher.cors_origins",
+                "bars_max" => "publisher.bars_max",
                 _ => "publisher",
             };
             problems.push((key, message.to_owned()));

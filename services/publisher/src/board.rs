@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipeline::{Rejected, Stage, Watermarks};
+use schemars::JsonSchema;
 use schemas::{EventTime, Market, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,7 @@ pub struct Update {
 
 /// What kind of market the numbers are from. Said wherever numbers are shown: nobody may take a generated market for
 /// a real one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DataKind {
     /// Nothing has arrived.

@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// About ten years of sessions.
+const BARS_MAX: usize = 2_600;
+
 /// The section `publisher` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +19,14 @@ pub struct PublisherOptions {
     /// A client that takes no byte for so long is dropped.
     #[serde(with = "humantime_serde")]
     pub write_stall_max: Duration,
+    /// HTTP requests that one address may make in a second, in the long run; 0: as many as it likes.
+    pub requests_per_second: u32,
+    /// HTTP requests that it may make at once.
+    pub requests_burst: u32,
+    /// Origins whose pages may read the answers, such as `https://desk.example`, or only `*`.
+    pub cors_origins: Vec<String>,
+    /// Newest bars that are kept of each symbol for its chart; 0: none.
+    pub bars_max: usize,
 }
 
 impl Default for PublisherOptions {
@@ -25,6 +36,10 @@ impl Default for PublisherOptions {
             heartbeat: Duration::from_secs(5),
             connections_max: 10_000,
             write_stall_max: Duration::from_secs(10),
+            requests_per_second: 100,
+            requests_burst: 400,
+            cors_origins: Vec::new(),
+            bars_max: 250,
         }
     }
 }
@@ -44,6 +59,21 @@ impl PublisherOptions {
         if !(1..=1_000_000).contains(&self.connections_max) {
             problems.push(format!("connections_max: {} is outside 1 to 1000000", self.connections_max));
         }
+        if self.requests_per_second > 0 && self.requests_burst < self.requests_per_second {
+            let (burst, rate) = (self.requests_burst, self.requests_per_second);
+            problems.push(format!("requests_burst: {burst} is below requests_per_second, {rate}"));
+        }
+        for origin in &self.cors_origins {
+            let is_any = origin == "*" && self.cors_origins.len() == 1;
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '*']));
+            if !is_any && !is_origin {
+                problems.push(format!("cors_origins: `{origin}` is no origin such as `https://desk.example`"));
+            }
+        }
+        if self.bars_max > BARS_MAX {
+            problems.push(format!("bars_max: {} is above {BARS_MAX}", self.bars_max));
+        }
         problems
     }
 }
@@ -60,7 +90,21 @@ mod tests {
             heartbeat: Duration::ZERO,
             connections_max: 0,
             write_stall_max: Duration::ZERO,
+            requests_per_second: 2,
+            requests_burst: 1,
+            cors_origins: ["*", "desk.example", "https://a.example/b"].map(String::from).to_vec(),
+            bars_max: 1_000_000,
         };
-        assert_eq!(broken.problems().len(), 4);
+        let named: Vec<String> =
+            broken.problems().iter().filter_map(|problem| Some(problem.split_once(':')?.0.to_owned())).collect();
+        let once = ["listen", "heartbeat", "write_stall_max", "connections_max", "requests_burst"];
+        let expected = [&once[..], &["cors_origins"; 3], &["bars_max"]].concat();
+        assert_eq!(named, expected);
+        let open = PublisherOptions {
+            cors_origins: ["https://desk.example", "http://localhost:3000"].map(String::from).to_vec(),
+            requests_per_second: 0,
+            ..PublisherOptions::default()
+        };
+        assert_eq!(open.problems(), Vec::<String>::new());
     }
 }

@@ -8,6 +8,7 @@ use schemas::{EventTime, Partition, ResultV1, ScoreBatch, Symbol};
 use tokio::sync::watch;
 
 use crate::board::{Board, DataKind, Row, Update};
+use crate::burst::{BurstClock, BurstTime};
 use crate::metrics::Metrics;
 use crate::ring::{Event, Ring, Since};
 use crate::snapshot::Snapshot;
@@ -36,6 +37,7 @@ struct Shared {
     /// Wakes the clients: the number of the newest event.
     newest: watch::Sender<u64>,
     lag_ns: AtomicI64,
+    burst: Mutex<BurstClock>,
     metrics: Metrics,
 }
 
@@ -56,6 +58,7 @@ impl Hub {
             ring: Mutex::default(),
             newest: watch::Sender::new(0),
             lag_ns: AtomicI64::new(LAG_UNKNOWN),
+            burst: Mutex::default(),
             metrics: Metrics::new(registry)?,
         })))
     }
@@ -68,6 +71,9 @@ impl Hub {
             let lag_ns = now.as_ns().saturating_sub(ingest_time.as_ns()).max(0);
             metrics.bar_to_result_seconds.observe(lag_ns as f64 / 1e9);
             self.0.lag_ns.store(lag_ns, Ordering::Relaxed);
+        }
+        if let Some(arrival) = updates.iter().filter_map(|update| update.ingest_time).min() {
+            self.burst().observe(now, arrival, updates.len() as u64);
         }
         metrics.updates.inc_by(updates.len() as u64);
         for chunk in updates.chunks(EVENTS_PER_BURST_MAX) {
@@ -118,6 +124,11 @@ impl Hub {
         (lag_ns != LAG_UNKNOWN).then_some(lag_ns / 1_000_000)
     }
 
+    /// `None` before the first result of this run.
+    pub(crate) fn last_burst(&self) -> Option<BurstTime> {
+        self.burst().last()
+    }
+
     pub(crate) fn now(&self) -> EventTime {
         (self.0.clock)()
     }
@@ -136,6 +147,10 @@ impl Hub {
 
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.board.lock().expect("nothing panics while it holds the board")
+    }
+
+    fn burst(&self) -> MutexGuard<'_, BurstClock> {
+        self.0.burst.lock().expect("nothing panics while it holds the clock")
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {

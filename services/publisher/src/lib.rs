@@ -1,11 +1,13 @@
 //! Presents the results: the latest table, its snapshots and changes, over WebSocket and HTTP.
 //!
 //! [`Board`] is the pure stage. [`Hub`] shares it with the clients: the run loop drives the hub as a stage and hands
-//! the updates to [`Hub::apply`]; [`serve`] answers on one port.
+//! the updates to [`Hub::apply`]. [`History`] keeps the bars that are drawn beside it. [`serve`] answers on one port.
 
 mod adapters;
 mod board;
+mod burst;
 mod config;
+mod history;
 mod hub;
 mod metrics;
 mod protocol;
@@ -13,7 +15,9 @@ mod results;
 mod ring;
 mod session;
 mod snapshot;
+mod sort;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,12 +26,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub use adapters::bus::{HubOutlet, seed};
+pub use adapters::bus::{HubOutlet, NoOutlet, seed};
 pub use board::{Board, DataKind, Row, Update};
 pub use config::PublisherOptions;
+pub use history::{History, Point, SymbolHistory};
 pub use hub::Hub;
 pub use results::ResultsStage;
 pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
+pub use sort::{SORT_FIELDS, SortKey};
 
 /// The text by which clients know a run of the publisher: base 36, so that it is short.
 ///
@@ -41,6 +47,11 @@ pub fn epoch_text(mut epoch: u64) -> String {
         epoch /= 36;
     }
     digits.iter().rev().collect()
+}
+
+/// The `OpenAPI` document of the HTTP interface, as `/openapi.json` serves it.
+pub fn openapi_json() -> String {
+    adapters::http::openapi_json()
 }
 
 /// How long clients may take to leave once a stop is asked for.
@@ -63,6 +74,7 @@ pub enum PublisherError {
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
+    history: History,
     extra_routes: Router,
     shutdown: impl Future<Output = ()> + Send,
     options: PublisherOptions,
@@ -72,13 +84,14 @@ pub async fn serve(
         return Err(PublisherError::Options(problems));
     }
     let (stop, mut is_stopping) = watch::channel(false);
-    let router = adapters::http::router(hub, options, is_stopping.clone(), extra_routes);
+    let router = adapters::http::router(hub, history, options, is_stopping.clone(), extra_routes);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not available");
         }
     });
     let stopping = async move { stopped(&mut is_stopping).await };
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = async { axum::serve(listener, router).with_graceful_shutdown(stopping).await };
     let mut server = std::pin::pin!(server);
     tokio::select! {

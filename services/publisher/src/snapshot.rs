@@ -3,6 +3,7 @@ use std::sync::Arc;
 use schemas::{EventTime, Market, ModelRef, Symbol};
 
 use crate::board::{DataKind, Row};
+use crate::sort::SortKey;
 
 /// Most results of one scan.
 pub const SCAN_LIMIT_MAX: usize = 10_000;
@@ -32,6 +33,7 @@ pub struct Snapshot {
 pub(crate) struct Ranked {
     rows: Vec<Row>,
     as_of: Option<String>,
+    n_live: usize,
 }
 
 /// What to read from the table. An empty list does not restrict; case does not matter.
@@ -46,6 +48,9 @@ pub struct ScanQuery {
     pub signals: Vec<String>,
     /// Only rows that this risk profile shows.
     pub profile: Option<String>,
+    pub min_tech_rating: Option<f64>,
+    /// The first counts most; rank order decides what they leave open.
+    pub sort: Vec<SortKey>,
 }
 
 /// What a scan found.
@@ -68,14 +73,22 @@ impl Snapshot {
     }
 
     pub fn scan(&self, query: &ScanQuery) -> Scan<'_> {
-        let mut scan = Scan { n_matched: 0, rows: Vec::new() };
-        for row in self.rows().iter().filter(|row| query.matches(row)) {
-            if scan.n_matched >= query.offset && scan.rows.len() < query.limit {
-                scan.rows.push(row);
-            }
-            scan.n_matched += 1;
+        let mut matched: Vec<&Row> = self.rows().iter().filter(|row| query.matches(row)).collect();
+        if !query.sort.is_empty() {
+            matched.sort_by(|a, b| SortKey::compare_all(&query.sort, &a.result, &b.result));
         }
-        scan
+        let rows = matched.iter().skip(query.offset).take(query.limit).copied().collect();
+        Scan { n_matched: matched.len(), rows }
+    }
+
+    /// Where a symbol stands, 1 is the best.
+    pub fn rank(&self, symbol: Symbol) -> Option<usize> {
+        self.rows().iter().position(|row| row.result.symbol == symbol).map(|place| place + 1)
+    }
+
+    /// Rows that stand on the newest bar.
+    pub fn n_live(&self) -> usize {
+        self.ranked.n_live
     }
 }
 
@@ -84,8 +97,10 @@ impl Ranked {
     pub(crate) fn new(mut rows: Vec<Row>) -> Self {
         let newest = rows.iter().max_by_key(|row| row.result.position());
         let as_of = newest.map(|row| row.result.as_of.clone());
+        let newest = newest.map(|row| row.result.position().0);
+        let n_live = rows.iter().filter(|row| Some(row.result.position().0) == newest).count();
         rows.sort_by(|a, b| b.result.merit.total_cmp(&a.result.merit));
-        Self { rows, as_of }
+        Self { rows, as_of, n_live }
     }
 }
 
@@ -100,6 +115,8 @@ impl Default for ScanQuery {
             symbols: Vec::new(),
             signals: Vec::new(),
             profile: None,
+            min_tech_rating: None,
+            sort: Vec::new(),
         }
     }
 }
@@ -112,6 +129,7 @@ impl ScanQuery {
             && (self.bands.is_empty() || is_one_of(&self.bands, &row.merit_band))
             && (self.sectors.is_empty() || row.sector.as_ref().is_some_and(|sector| is_one_of(&self.sectors, sector)))
             && (self.signals.is_empty() || is_one_of(&self.signals, &row.signal))
+            && self.min_tech_rating.is_none_or(|min| row.tech_rating.is_some_and(|rating| rating >= min))
             && self.profile.as_ref().is_none_or(|profile| row.is_shown_by(profile) == Some(true))
             && (self.symbols.is_empty() || self.symbols.contains(&row.symbol))
     }

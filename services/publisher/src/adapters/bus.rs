@@ -1,5 +1,7 @@
 //! Between the bus and the parts of the publisher.
 
+use std::convert::Infallible;
+
 use runtime::bus::{Bus, BusError, ConsumerSpec, Start};
 use runtime::outlet::{Outlet, Tagged};
 use runtime::streams::PipelineStream;
@@ -29,6 +31,16 @@ impl Outlet<Update> for HubOutlet {
         let updates: Vec<Update> = outputs.into_iter().map(|tagged| tagged.output).collect();
         self.hub.apply(&updates);
         Ok(updates.len())
+    }
+}
+
+/// For a stage that publishes nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoOutlet;
+
+impl Outlet<Infallible> for NoOutlet {
+    async fn deliver(&mut self, outputs: Vec<Tagged<Infallible>>) -> Result<usize, BusError> {
+        Ok(outputs.len())
     }
 }
 

@@ -9,10 +9,10 @@ use axum::routing::get;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pipeline::Stage as _;
 use prometheus::Registry;
-use publisher::{Hub, PublisherError, PublisherOptions, Update};
+use publisher::{History, Hub, PublisherError, PublisherOptions, Update};
 use schemas::{
-    Breakdown, EventTime, Freshness, Header, IcsParts, MeritParts, ModelRef, Partition, ResultRow, ScoreBatch, Symbol,
-    Timeframe,
+    Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts, MeritParts,
+    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Symbol, Timeframe,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -94,6 +94,7 @@ pub(crate) fn batch((epoch, seq): (u64, u64), rows: Vec<ResultRow>, removed: &[&
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Hub,
+    pub(crate) history: History,
     pub(crate) registry: Registry,
     seq: u64,
     stop: Option<oneshot::Sender<()>>,
@@ -112,10 +113,12 @@ impl Server {
         let started = Instant::now();
         let clock = move || EventTime(5_000_000 + i64::try_from(started.elapsed().as_nanos()).unwrap());
         let hub = Hub::new("k3f9", clock, &registry).unwrap();
+        let history = History::new(Plan::new(["n_bars", "sma20"]), options.bars_max);
         let (stop, stopped) = oneshot::channel::<()>();
         let extra = Router::new().route("/livez", get(async || "ok"));
-        let serving = publisher::serve(listener, hub.clone(), extra, async { drop(stopped.await) }, options);
-        Self { address, hub, registry, seq: 0, stop: Some(stop), task: tokio::spawn(serving) }
+        let serving =
+            publisher::serve(listener, hub.clone(), history.clone(), extra, async { drop(stopped.await) }, options);
+        Self { address, hub, history, registry, seq: 0, stop: Some(stop), task: tokio::spawn(serving) }
     }
 
     pub(crate) fn score(&mut self, rows: Vec<ResultRow>, removed: &[&str]) -> Vec<Update> {
@@ -163,11 +166,51 @@ impl Server {
         self.request(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
     }
 
-    pub(crate) async fn request(&self, request: &str) -> Answer {
+    /// `headers` end in line breaks.
+    pub(crate) async fn get_with(&self, path: &str, headers: &str) -> Answer {
+        self.request(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")).await
+    }
+
+    pub(crate) async fn get_bytes(&self, path: &str, headers: &str) -> Vec<u8> {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        self.request(&(head + body)).await
+    }
+
+    /// Gives the history closes of a symbol, by day.
+    pub(crate) fn draw(&mut self, text: &str, closes: &[(i32, f64)]) {
+        let symbol = symbol(text);
+        let partition = Partition::of(symbol);
+        let mut bars = BarBatchBuilder::new(partition);
+        for &(day, close) in closes {
+            let flags = BarFlags::FINAL.with(BarFlags::CLOSE_ONLY);
+            let (open_time, missing) = (EventTime::from_days(day), f64::NAN);
+            bars.push(
+                symbol,
+                Bar { open_time, open: missing, high: missing, low: missing, close, volume: 1.0, revision: 0, flags },
+            );
+        }
+        let header = Header { partition, ..batch((1, 1), Vec::new(), &[]).header };
+        let numbers = (1..=closes.len()).map(|n| n as f64);
+        let matrix = numbers.chain(closes.iter().map(|_| f64::NAN)).collect();
+        let features = FeatureBatch::new(bars.finish(header), Plan::new(["n_bars", "sma20"]).hash(), matrix).unwrap();
+        self.history.on_batch(features, &mut Vec::new()).unwrap();
+    }
+
+    async fn exchange(&self, request: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        timeout(DEADLINE, stream.read_to_string(&mut answer)).await.expect("answers in time").unwrap();
+        let mut answer = Vec::new();
+        timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("answers in time").unwrap();
+        answer
+    }
+
+    pub(crate) async fn request(&self, request: &str) -> Answer {
+        let answer = String::from_utf8(self.exchange(request).await).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
@@ -197,6 +240,12 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// In lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()
     }
 
     pub(crate) fn symbols(&self) -> Vec<String> {

@@ -1,0 +1,363 @@
+// Clicks through the page with a real browser, against the real binary.
+//
+// TECHNIC_BIN      the binary
+// CHROMIUM         the browser
+// TECHNIC_DATA_DIR daily_bars.parquet and its companions; without it the market is synthetic
+// PAGE_PICTURES    a folder: the pictures of the README are taken into it
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { atRest, freePort, start, status } from "./server.mjs";
+
+const DATA = process.env.TECHNIC_DATA_DIR ?? "";
+const HAS_DATA = DATA !== "" && existsSync(join(DATA, "daily_bars.parquet"));
+const PICTURES = process.env.PAGE_PICTURES ?? "";
+const REPLAY_MS = 600_000;
+const DESKTOP = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+/** A market at which everything can be tried within seconds. */
+const SYNTHETIC = {
+  "ingest.source": "synthetic", "ingest.synthetic.n_symbols": 1200, "ingest.synthetic.history_sessions": 80,
+  "ingest.synthetic.live_step": "1s", "ingest.synthetic.live_fraction": 0.05,
+};
+
+let browser;
+let server;
+let page;
+const complaints = [];
+
+async function open({ viewport = DESKTOP, colorScheme = "dark", address = server.address, hash = "", ...more } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, ...more });
+  const opened = await context.newPage();
+  const host = new URL(address).host;
+  opened.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  opened.on("pageerror", (error) => complaints.push(error.message));
+  opened.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.protocol !== "data:" && asked.host !== host) complaints.push(`asks ${asked.host}`);
+  });
+  await opened.goto(`${address}/${hash}`);
+  return opened;
+}
+
+const nRows = (of) => of.evaluate(() => window.technic.board.entries.size);
+const symbols = (of) => of.$$eval(".body .row:not([hidden])", (rows) =>
+  rows.map((row) => ({ place: Number(row.getAttribute("aria-rowindex")), symbol: row.dataset.symbol })).sort((a, b) => a.place - b.place).map(({ symbol }) => symbol));
+const cells = (of, key) => of.$$eval(`.body .row:not([hidden])`, (rows, key) =>
+  rows.map((row) => ({ place: Number(row.getAttribute("aria-rowindex")), text: row.querySelector(`.cell.${key}`).textContent })).sort((a, b) => a.place - b.place).map(({ text }) => text), key);
+const shown = async (of) => Number((await of.textContent(".count")).split(" of ")[0].replaceAll(",", ""));
+const isLive = (of) => of.waitForSelector(".top .connection.live", { timeout: 60_000 });
+const until = (of, check, value) => of.waitForFunction(check, value, { timeout: 60_000 });
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+  const replay = { "ingest.source": `replay:${DATA}`, ...(PICTURES === "" && { "ingest.replay.from": "2016-07-01" }) };
+  server = await start(HAS_DATA ? replay : SYNTHETIC, await freePort());
+  page = await open();
+}, { timeout: 180_000 });
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+test("the page follows the market while it moves, and says what kind of data it is", { timeout: REPLAY_MS }, async () => {
+  await isLive(page);
+  await until(page, () => window.technic.board.entries.size > 500 && window.technic.board.nUpdates > 100);
+  const banner = await page.textContent(".banner");
+  assert.match(banner, HAS_DATA ? /^Replay: recorded data/ : /^Synthetic market/);
+  assert.match(await page.textContent("footer .kind"), HAS_DATA ? /replayed/ : /synthetic/);
+  if (HAS_DATA) await atRest(server.address, "2016-12-30", REPLAY_MS);
+  assert.ok((await nRows(page)) > 1000);
+});
+
+test("rows exist only on the screen, and the last one can be reached", async () => {
+  const n = await page.locator(".body .row").count();
+  assert.ok(n < 80, `${n} rows are in the document`);
+  const all = await shown(page);
+  assert.equal(await page.getAttribute(".grid", "aria-rowcount"), String(all + 1));
+  await page.evaluate(() => document.querySelector(".grid").scrollTo(0, 1e9));
+  await page.waitForSelector(`.row[aria-rowindex="${all + 1}"]`);
+  await page.evaluate(() => document.querySelector(".grid").scrollTo(0, 0));
+  await page.waitForSelector('.row[aria-rowindex="2"]');
+});
+
+test("a click on a heading sorts, a second one turns it round", async () => {
+  const number = (text) => Number(text.replace("−", "-").replaceAll(",", ""));
+  for (const [label, key] of [["ICS", "ics"], ["Close", "close"]]) {
+    await page.click(`.head button:has-text("${label}")`);
+    assert.equal(await page.getAttribute(`.head .cell.${key}`, "aria-sort"), "descending");
+    const falling = (await cells(page, key)).map(number);
+    assert.deepEqual(falling, falling.toSorted((a, b) => b - a), key);
+    await page.click(`.head button:has-text("${label}")`);
+    await page.waitForTimeout(100);
+    const rising = (await cells(page, key)).map(number);
+    assert.deepEqual(rising, rising.toSorted((a, b) => a - b), key);
+  }
+  await page.click('.head button:has-text("MERIT")');
+});
+
+test("filters narrow the table, alone and together, and can be cleared", async () => {
+  const all = await shown(page);
+  const checkAll = async (key, holds) => {
+    await page.waitForTimeout(150);
+    const texts = await cells(page, key);
+    assert.ok(texts.length > 0 && texts.every(holds), `${key}: ${texts}`);
+    assert.ok((await shown(page)) < all);
+  };
+  await page.click('.filters .chip:text-is("C")');
+  await checkAll("band", (text) => text === "C");
+  await page.click('.filters .chip:text-is("D")');
+  await checkAll("band", (text) => text === "C" || text === "D");
+  await page.click('button:text-is("Clear")');
+  await page.fill(".merit-min input", "60");
+  await checkAll("merit", (text) => Number(text) >= 60);
+  await page.click('button:text-is("Clear")');
+  await page.selectOption(".filters select >> nth=0", "Avoid");
+  await checkAll("signal", (text) => text === "Avoid");
+  await page.click('button:text-is("Clear")');
+  const sector = await page.getAttribute(".heat button >> nth=1", "title");
+  await page.click(".heat button >> nth=1");
+  await checkAll("sector", (text) => sector.startsWith(text));
+  await page.click('button:text-is("Clear")');
+  await page.fill("#search", "zzzzzz");
+  await page.waitForSelector(".empty:not([hidden])");
+  assert.match(await page.textContent(".empty"), /No symbol passes/);
+  await page.click('button:text-is("Clear")');
+  await page.waitForTimeout(150);
+  assert.equal(await shown(page), all);
+});
+
+test("the keyboard suffices: search, walk, open, close, watch", async () => {
+  const first = (await symbols(page))[0];
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "search");
+  await page.keyboard.type(first.toLowerCase());
+  await page.keyboard.press("Enter");
+  assert.equal(await page.getAttribute(":focus", "role"), "grid");
+  await page.click('button:text-is("Clear")');
+  await page.focus(".grid");
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  const third = (await symbols(page))[2];
+  const active = await page.getAttribute(".grid", "aria-activedescendant");
+  assert.equal(await page.getAttribute(`#${active}`, "data-symbol"), third);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(`.detail h2:text-is("${third}")`);
+  assert.equal(await page.getAttribute(".row.selected", "data-symbol"), third);
+  await page.keyboard.press("w");
+  await page.waitForSelector(".row.selected .star.on");
+  await page.keyboard.press("w");
+  await page.keyboard.press("Escape");
+  await page.waitForSelector(".detail", { state: "detached" });
+  assert.equal(await page.getAttribute(":focus", "role"), "grid");
+});
+
+test("the details: chart, plan on the chart, a breakdown that sums up, reasons, indicators, models", async () => {
+  const { results } = await (await fetch(`${server.address}/v1/scan?signal=Long,Strong%20Long&limit=100`)).json();
+  const planned = results.find((row) => row.entry !== null) ?? results[0];
+  assert.ok(planned, "nothing is long");
+  const { symbol } = planned;
+  await page.fill("#search", symbol.toLowerCase());
+  await page.waitForSelector(`.row[data-symbol="${symbol}"]`);
+  await page.click(`.row[data-symbol="${symbol}"] .ticker`);
+  await page.click('button:text-is("Clear")');
+  await page.waitForSelector(".detail .chart canvas");
+  // Candles are drawn: the canvas holds more than one colour.
+  const nColors = await page.$eval(".detail .chart td:nth-child(2) canvas", (canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const colors = new Set();
+    for (let at = 0; at < data.length; at += 4) colors.add((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
+    return colors.size;
+  });
+  assert.ok(nColors > 3, `${nColors} colours`);
+  if (planned.entry !== null) assert.match(await page.textContent(".levels"), /Stop.*Entry.*Target/);
+  assert.match(await page.textContent(".tab-panel"), /Profiles/);
+  await page.click('.tabs button:text-is("MERIT")');
+  const points = await page.$$eval(".tab-panel .parts >> nth=0 >> dd span", (spans) => spans.map((span) => Number(span.textContent.replace("−", "-"))));
+  const sum = points.reduce((total, part) => total + part, 0);
+  const merit = Number(await page.textContent(".gauge-merit b"));
+  assert.ok(Math.abs(sum - merit) <= 0.05 * points.length + 0.1, `${points} sum to ${sum}, not ${merit}`);
+  await page.click('.tabs button:text-is("Indicators")');
+  assert.ok((await page.locator(".tab-panel dt").count()) >= 80);
+  await page.focus(".tabs [aria-selected=true]");
+  await page.keyboard.press("ArrowRight");
+  assert.match(await page.textContent(".tab-panel"), /Predictions/);
+  await page.click('.detail [aria-label="Close the details"]');
+});
+
+test("columns, watchlists and theme are chosen and stay chosen", async () => {
+  const [first] = await symbols(page);
+  await page.click(`.row[data-symbol="${first}"] .star`);
+  await page.click('.filters button[title="Columns"]');
+  await page.uncheck('.choice label:has-text("Tier") input');
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator(".head .cell.tier").count(), 0);
+  await page.click('.top .segmented button:text-is("light")');
+  const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.reload();
+  await isLive(page);
+  assert.equal(await page.locator(".head .cell.tier").count(), 0);
+  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), light);
+  await page.click(".chip.watch");
+  await page.waitForTimeout(150);
+  assert.deepEqual(await symbols(page), [first]);
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await isLive(page);
+});
+
+test("after a lost connection the page goes on, with the very table of the server", async () => {
+  await until(page, () => window.technic.board.entries.size > 500);
+  await page.evaluate(() => window.technic.stream.drop());
+  await page.waitForSelector(".top .connection:not(.live)");
+  await isLive(page);
+  if (!HAS_DATA) return;
+  const { results } = await (await fetch(`${server.address}/v1/scan?limit=10000&fields=symbol,merit,close`)).json();
+  const known = await page.evaluate(() => [...window.technic.board.entries.values()].map(({ row }) => [row.symbol, row.merit, row.close]));
+  const order = (a, b) => (a[0] < b[0] ? -1 : 1);
+  assert.deepEqual(known.sort(order), results.map(({ symbol, merit, close }) => [symbol, merit, close]).sort(order));
+});
+
+test("it can be read and operated by everyone", async () => {
+  for (const theme of ["light", "dark"]) {
+    await page.click(`.top .segmented button:text-is("${theme}")`);
+    const poor = await page.evaluate(() => {
+      const probe = document.body.appendChild(document.createElement("i"));
+      const rgb = (name) => {
+        probe.style.color = `var(${name})`;
+        return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+      };
+      const luminance = (color) => {
+        const [r, g, b] = color.map((value) => (value / 255 <= 0.03928 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const found = [];
+      for (const ground of ["--panel", "--bg", "--hover", "--chosen"]) {
+        for (const ink of ["--text", "--soft", "--faint", "--up", "--down", "--warn", "--accent"]) {
+          const [a, b] = [luminance(rgb(ground)), luminance(rgb(ink))].sort((x, y) => y - x);
+          const contrast = (a + 0.05) / (b + 0.05);
+          if (contrast < 4.5) found.push(`${ink} on ${ground}: ${contrast.toFixed(2)}`);
+        }
+      }
+      probe.remove();
+      return found;
+    });
+    assert.deepEqual(poor, [], theme);
+  }
+  const nameless = await page.$$eval("button, input, select, a", (all) =>
+    all.filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim() || one.closest("label")?.textContent.trim() || one.title)).map((one) => one.outerHTML));
+  assert.deepEqual(nameless, []);
+  await page.click('.top .segmented button:text-is("auto")');
+});
+
+test("on a phone nothing sticks out, and details take the whole screen", async () => {
+  const phone = await open({ viewport: PHONE, colorScheme: "light", hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  await isLive(phone);
+  await until(phone, () => document.querySelectorAll(".body .row:not([hidden])").length > 5);
+  assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), PHONE.width);
+  assert.deepEqual(await phone.$$eval(".head .cell", (all) => all.map((one) => one.className.split(" ").pop())), ["symbol", "merit", "signal", "close"]);
+  assert.equal(await phone.$eval(".grid", (grid) => grid.scrollWidth), PHONE.width);
+  if (PICTURES !== "") await phone.screenshot({ path: join(PICTURES, "page-phone.png") });
+  await phone.tap(".row[aria-rowindex='2'] .ticker");
+  await phone.waitForSelector(".detail .gauge");
+  const box = await phone.locator(".detail").boundingBox();
+  assert.deepEqual([box.x, box.y, box.width, box.height], [0, 0, PHONE.width, PHONE.height]);
+  await phone.tap('[aria-label="Close the details"]');
+  await phone.waitForSelector(".detail", { state: "detached" });
+  await phone.context().close();
+});
+
+test("the documentation of the interface is rendered", async () => {
+  const documents = await open({ hash: "docs" });
+  await documents.waitForSelector(".opblock-summary-path", { timeout: 60_000 });
+  assert.match(await documents.textContent("#documents"), /\/v1\/symbols/);
+  await documents.context().close();
+});
+
+test("pictures", { skip: PICTURES === "" || !HAS_DATA }, async () => {
+  const { results } = await (await fetch(`${server.address}/v1/scan?signal=Strong%20Long,Long&sectors=Consumer%20Staples,Technology,Industrials&limit=1`)).json();
+  for (const [colorScheme, file] of [["dark", "page.png"], ["light", "page-light.png"]]) {
+    const opened = await open({ colorScheme, hash: `#${results[0].symbol}` });
+    await isLive(opened);
+    await opened.waitForSelector(".detail .chart canvas");
+    await opened.waitForTimeout(2500);
+    await opened.screenshot({ path: join(PICTURES, file) });
+    await opened.context().close();
+  }
+});
+
+test("with 6,000 rows that change all the time the page stays smooth", { timeout: REPLAY_MS }, async (context) => {
+  const busy = await start({
+    ...SYNTHETIC, "ingest.synthetic.n_symbols": 6000, "ingest.synthetic.history_sessions": 40, "ingest.synthetic.live_fraction": 0.3,
+  }, await freePort());
+  try {
+    const moving = await open({ address: busy.address });
+    await isLive(moving);
+    await moving.waitForFunction(() => window.technic.board.entries.size >= 5500, null, { timeout: REPLAY_MS });
+    // The history is behind it when what arrives is out within seconds.
+    const deadline = Date.now() + 240_000;
+    while ((await status(busy.address)).lag_ms > 5000 && Date.now() < deadline) await moving.waitForTimeout(1000);
+    const { lag_ms: lag } = await status(busy.address);
+    const measured = await moving.evaluate(async () => {
+      const { board } = window.technic;
+      const grid = document.querySelector(".grid");
+      const nBefore = board.nUpdates;
+      const times = [];
+      const began = performance.now();
+      let last = began;
+      await new Promise((resolve) => {
+        const frame = () => {
+          const now = performance.now();
+          times.push(now - last);
+          last = now;
+          // Somebody scrolls all the while.
+          grid.scrollTop += 12;
+          if (now - began < 8000) requestAnimationFrame(frame);
+          else resolve();
+        };
+        requestAnimationFrame(frame);
+      });
+      times.sort((a, b) => a - b);
+      const at = (share) => times[Math.floor(share * (times.length - 1))];
+      return { n: times.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1), rate: (1000 * (board.nUpdates - nBefore)) / (performance.now() - began) };
+    });
+    const { n, p50, p95, p99, max, rate } = measured;
+    context.diagnostic(`${n} frames with ${rate.toFixed(0)} updates/s: p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms; lag of the server ${lag} ms`);
+    assert.ok(rate > 500, `only ${rate} updates a second`);
+    // The browser draws without a graphics card here, and the server shares its cores.
+    assert.ok(p50 < 30 && p95 < 120, JSON.stringify(measured));
+    await moving.context().close();
+  } finally {
+    await busy.stop();
+  }
+});
+
+test("a server that dies is noticed, and the next one is followed", { timeout: 180_000 }, async () => {
+  const port = await freePort();
+  const few = { ...SYNTHETIC, "ingest.synthetic.n_symbols": 60 };
+  const first = await start(few, port);
+  const watching = await open({ address: first.address });
+  await isLive(watching);
+  await watching.waitForFunction(() => window.technic.board.entries.size > 40, null, { timeout: 60_000 });
+  await first.stop();
+  await watching.waitForSelector(".top .connection.waiting, .top .connection.connecting");
+  const second = await start({ ...few, "ingest.synthetic.n_symbols": 30, "ingest.synthetic.seed": 7 }, port);
+  try {
+    await isLive(watching);
+    await watching.waitForFunction(() => window.technic.board.entries.size > 0 && window.technic.board.entries.size <= 30, null, { timeout: 60_000 });
+    await watching.context().close();
+  } finally {
+    await second.stop();
+  }
+  // Losing a server is the only thing that the browser complains about.
+  const others = complaints.filter((text) => !/WebSocket connection|ERR_CONNECTION_REFUSED|Failed to load resource/.test(text));
+  assert.deepEqual(others, []);
+});
