@@ -149,6 +149,12 @@ impl Config {
                 "heartbeat" => "publisher.heartbeat",
                 "connections_max" => "publisher.connections_max",
                 "write_stall_max" => "publisher.write_stall_max",
+                "keys" => "publisher.keys",
+                "limits.connections_per_key" => "publisher.limits.connections_per_key",
+                "limits.subscriptions" => "publisher.limits.subscriptions",
+                "limits.subscriptions_per_key" => "publisher.limits.subscriptions_per_key",
+                "limits.messages_per_second" => "publisher.limits.messages_per_second",
+                "limits.message_bytes" => "publisher.limits.message_bytes",
                 _ => "publisher",
             };
             problems.push((key, message.to_owned()));

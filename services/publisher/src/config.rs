@@ -1,6 +1,10 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::auth::Keys;
+use crate::limits::Limits;
 
 /// The section `publisher` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,10 @@ pub struct PublisherOptions {
     /// A client that takes no byte for so long is dropped.
     #[serde(with = "humantime_serde")]
     pub write_stall_max: Duration,
+    /// Who may connect, as [`Keys::parse`] reads it. Nobody needs a key when there is none, but then only this machine
+    /// is listened to.
+    pub keys: Vec<String>,
+    pub limits: Limits,
 }
 
 impl Default for PublisherOptions {
@@ -25,6 +33,8 @@ impl Default for PublisherOptions {
             heartbeat: Duration::from_secs(5),
             connections_max: 10_000,
             write_stall_max: Duration::from_secs(10),
+            keys: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -35,7 +45,13 @@ impl PublisherOptions {
         let mut problems = Vec::new();
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
             problems.push(format!("listen: `{}` is no address and port", self.listen));
+        } else if self.keys.is_empty() && !is_loopback(&self.listen) {
+            problems.push(format!("listen: `{}` can be reached by others, which needs `publisher.keys`", self.listen));
         }
+        if let Err(error) = Keys::parse(&self.keys) {
+            problems.push(format!("keys: {error}"));
+        }
+        problems.extend(self.limits.problems());
         for (key, span) in [("heartbeat", self.heartbeat), ("write_stall_max", self.write_stall_max)] {
             if span < Duration::from_millis(10) {
                 problems.push(format!("{key}: {span:?} is below 10ms"));
@@ -45,6 +61,14 @@ impl PublisherOptions {
             problems.push(format!("connections_max: {} is outside 1 to 1000000", self.connections_max));
         }
         problems
+    }
+}
+
+/// Whether only this machine can reach the address. A name that is not `localhost` may stand for anything.
+fn is_loopback(listen: &str) -> bool {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => listen.rsplit_once(':').is_some_and(|(host, _)| host == "localhost"),
     }
 }
 
@@ -60,7 +84,26 @@ mod tests {
             heartbeat: Duration::ZERO,
             connections_max: 0,
             write_stall_max: Duration::ZERO,
+            keys: vec!["desk".to_owned()],
+            limits: Limits { message_bytes: 10, ..Limits::default() },
         };
-        assert_eq!(broken.problems().len(), 4);
+        assert_eq!(broken.problems().len(), 6);
+    }
+
+    #[test]
+    fn without_keys_only_this_machine_is_listened_to() {
+        let check = |listen: &str, keys: &[&str], is_sound: bool| {
+            let (listen, keys) = (listen.to_owned(), keys.iter().map(|&key| key.to_owned()).collect());
+            let options = PublisherOptions { listen, keys, ..PublisherOptions::default() };
+            assert_eq!(options.problems().is_empty(), is_sound, "{options:?}");
+        };
+        let key = format!("desk:{}", "0a".repeat(32));
+        for local in ["127.0.0.1:8080", "127.0.0.9:1", "[::1]:8080", "localhost:8080"] {
+            check(local, &[], true);
+        }
+        for public in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "example.org:8080", ":8080"] {
+            check(public, &[], false);
+            check(public, &[&key], true);
+        }
     }
 }

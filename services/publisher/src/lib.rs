@@ -4,9 +4,17 @@
 //! the updates to [`Hub::apply`]; [`serve`] answers on one port.
 
 mod adapters;
+mod auth;
 mod board;
+mod channel;
 mod config;
+mod event;
+mod fanout;
+mod filter;
+mod format;
+mod frame;
 mod hub;
+mod limits;
 mod metrics;
 mod protocol;
 mod results;
@@ -20,12 +28,17 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use adapters::bus::{HubOutlet, seed};
+pub use auth::{Identity, Keys};
 pub use board::{Board, DataKind, Row, Update};
+pub use channel::Channel;
 pub use config::PublisherOptions;
+pub use event::{BarUpdate, IndicatorUpdate};
 pub use hub::Hub;
+pub use limits::Limits;
 pub use results::ResultsStage;
 pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
 
@@ -72,7 +85,12 @@ pub async fn serve(
         return Err(PublisherError::Options(problems));
     }
     let (stop, mut is_stopping) = watch::channel(false);
-    let router = adapters::http::router(hub, options, is_stopping.clone(), extra_routes);
+    let keys = Keys::parse(&options.keys).map_err(|problem| PublisherError::Options(vec![problem]))?;
+    // Dropping the set ends the task.
+    let mut pulses = JoinSet::new();
+    let fanout = hub.clone();
+    pulses.spawn(async move { fanout.fanout().run().await });
+    let router = adapters::http::router(hub, keys, options, is_stopping.clone(), extra_routes);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not available");

@@ -12,11 +12,12 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::problem::Problem;
-use super::{page, websocket};
+use super::{handshake, page};
+use crate::auth::Keys;
 use crate::board::DataKind;
 use crate::config::PublisherOptions;
 use crate::hub::Hub;
-use crate::protocol::push_joined;
+use crate::limits::Shares;
 use crate::snapshot::{SCAN_LIMIT_MAX, ScanQuery};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,15 +33,31 @@ pub(crate) struct App {
     /// One permit per WebSocket connection.
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) is_stopping: watch::Receiver<bool>,
+    pub(crate) keys: Keys,
+    pub(crate) shares: Arc<Shares>,
     n_requests: Arc<AtomicU64>,
 }
 
-pub(crate) fn router(hub: Hub, options: PublisherOptions, is_stopping: watch::Receiver<bool>, extra: Router) -> Router {
+pub(crate) fn router(
+    hub: Hub,
+    keys: Keys,
+    options: PublisherOptions,
+    is_stopping: watch::Receiver<bool>,
+    extra: Router,
+) -> Router {
     let connections = Arc::new(Semaphore::new(options.connections_max));
-    let app = App { hub, options: Arc::new(options), connections, is_stopping, n_requests: Arc::default() };
+    let app = App {
+        hub,
+        options: Arc::new(options),
+        connections,
+        is_stopping,
+        keys,
+        shares: Arc::default(),
+        n_requests: Arc::default(),
+    };
     Router::new()
         .route("/", get(page::page))
-        .route("/ws", get(websocket::upgrade))
+        .route("/ws", get(handshake::upgrade))
         .route("/v1/scan", get(scan))
         .route("/v1/regime", get(regime))
         .route("/v1/status", get(status))
@@ -155,6 +172,16 @@ async fn status(State(app): State<App>) -> impl IntoResponse {
         clients: app.hub.n_clients(),
     };
     Json(answer).into_response()
+}
+
+/// Appends values that are JSON already, with commas between them.
+fn push_joined<'a>(json: &mut Vec<u8>, values: impl Iterator<Item = &'a bytes::Bytes>) {
+    for (n, value) in values.enumerate() {
+        if n > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(value);
+    }
 }
 
 fn json_response(json: impl Into<axum::body::Body>) -> Response {
