@@ -21,6 +21,10 @@ use serde::Serialize;
 
 use crate::report::Outcome;
 
+/// As the real binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Puts load on Technic and measures how long it takes.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest")]

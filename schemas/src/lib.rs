@@ -8,6 +8,7 @@ pub mod codec;
 mod column;
 mod export;
 mod kinds;
+mod label;
 mod partition;
 pub mod subject;
 mod symbol;

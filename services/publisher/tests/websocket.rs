@@ -315,7 +315,9 @@ async fn a_message_that_is_too_large_or_no_utf8_closes_with_its_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_fell_behind_recovers_by_a_snapshot() {
-    let mut server = Server::start().await;
+    // It is slow, not gone, however long the machine takes to make the updates.
+    let options = PublisherOptions { write_stall_max: DEADLINE, ..PublisherOptions::default() };
+    let mut server = Server::start_with(options).await;
     server.publish((0..40).map(|i| long_row(&format!("S{i}"), 1.0, 0)).collect());
     let mut client = server.connect().await;
     client.subscribe("SC.*").await;

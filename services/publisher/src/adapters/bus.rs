@@ -3,11 +3,11 @@
 use runtime::bus::{Bus, BusError, ConsumerSpec, Start};
 use runtime::outlet::{Outlet, Tagged};
 use runtime::streams::PipelineStream;
-use schemas::ResultV1;
 use schemas::subject::Namespace;
+use schemas::{Alert, Message as _, ResultV1};
 use tracing::{info, warn};
 
-use crate::{Hub, Update};
+use crate::{Hub, IndicatorUpdate, Update};
 
 /// Results that are asked for at once.
 const PULL_MAX: usize = 256;
@@ -29,6 +29,38 @@ impl Outlet<Update> for HubOutlet {
         let updates: Vec<Update> = outputs.into_iter().map(|tagged| tagged.output).collect();
         self.hub.apply(&updates);
         Ok(updates.len())
+    }
+}
+
+impl Outlet<IndicatorUpdate> for HubOutlet {
+    async fn deliver(&mut self, outputs: Vec<Tagged<IndicatorUpdate>>) -> Result<usize, BusError> {
+        let n_rows = outputs.len();
+        self.hub.apply_bars(outputs.iter().map(|tagged| tagged.output.bar));
+        self.hub.apply_indicators(outputs.into_iter().map(|tagged| tagged.output));
+        Ok(n_rows)
+    }
+}
+
+/// Hands alerts to the clients of this process as they appear on the bus, until the bus fails.
+///
+/// # Errors
+/// When the bus fails.
+pub async fn follow_alerts(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), BusError> {
+    let spec = ConsumerSpec {
+        stream: PipelineStream::Alerts.name(namespace),
+        durable: "publisher-alerts".to_owned(),
+        filter: namespace.alerts(),
+        start: Start::All,
+        batch_max: PULL_MAX,
+    };
+    let mut consumer = bus.consume(spec).await?;
+    loop {
+        let delivery = consumer.next().await?;
+        match Alert::decode(&delivery.payload) {
+            Ok(alert) => hub.apply_alert(alert),
+            Err(error) => warn!(%error, subject = delivery.subject, "alert not understood"),
+        }
+        delivery.ack().await?;
     }
 }
 

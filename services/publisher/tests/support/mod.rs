@@ -20,9 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// How long anything may take before a test fails.
@@ -181,10 +182,17 @@ impl Server {
     }
 
     pub(crate) async fn connect_raw(&self) -> Client {
+        self.connect_with(&[]).await.unwrap()
+    }
+
+    pub(crate) async fn connect_with(&self, headers: &[(&'static str, &'static str)]) -> Result<Client, Error> {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("ws://{}/ws", self.address).into_client_request().unwrap();
-        let (socket, _) = client_async(request, stream).await.unwrap();
-        Client { socket, mirror: Mirror::default() }
+        let mut request = format!("ws://{}/ws", self.address).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        let (socket, _) = client_async(request, stream).await?;
+        Ok(Client { socket, mirror: Mirror::default() })
     }
 }
 
