@@ -32,7 +32,7 @@ async fn closed_with(server: &Server, bytes: &[u8]) -> Option<u16> {
 
 /// A text frame with a mask of zeros.
 fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![head, 0x80 | 126];
+    let mut frame = vec![head, 0x80 | 0x7e];
     frame.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(payload);
@@ -97,9 +97,8 @@ async fn a_flood_of_messages_is_cut_off() {
         }
         client.socket.flush().await.ok();
         let code = loop {
-            match client.message().await {
-                Message::Close(frame) => break u16::from(frame.unwrap().code),
-                _ => {}
+            if let Message::Close(frame) = client.message().await {
+                break u16::from(frame.unwrap().code);
             }
         };
         assert_eq!(code, 4429);

@@ -315,7 +315,7 @@ async fn with_keys_nobody_subscribes_without_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_say_who_it_is_is_closed() {
-    let options = PublisherOptions { heartbeat: Duration::from_secs(60), ..guarded(Limits::default()) };
+    let options = PublisherOptions { heartbeat: Duration::from_mins(1), ..guarded(Limits::default()) };
     let server = Server::start_with(options).await;
     let mut client = server.connect_raw().await;
     client.event().await;
