@@ -1,4 +1,5 @@
 pub(crate) mod bus;
+mod guard;
 mod handshake;
 pub(crate) mod http;
 mod observed;

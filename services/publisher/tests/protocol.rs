@@ -313,6 +313,22 @@ async fn with_keys_nobody_subscribes_without_one() {
     assert!(server.connect_with(&[("authorization", "Bearer wrong")]).await.is_err());
 }
 
+#[tokio::test]
+async fn with_keys_nobody_reads_over_http_without_one() {
+    let server = Server::start_with(guarded(Limits::default())).await;
+    let get = |path: &str, key: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{key}\r\n");
+    for (path, key, status) in [
+        ("/v1/status", "", 401),
+        ("/v1/status", "authorization: Bearer wrong\r\n", 401),
+        ("/v1/status", "authorization: Bearer abc\r\n", 200),
+        ("/livez", "", 200),
+    ] {
+        let answer = server.request(&get(path, key)).await;
+        assert_eq!(answer.status, status, "{path} {key}");
+        assert_eq!(answer.head.contains("www-authenticate: bearer"), status == 401);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_say_who_it_is_is_closed() {
     let options = PublisherOptions { heartbeat: Duration::from_mins(1), ..guarded(Limits::default()) };

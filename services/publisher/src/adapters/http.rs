@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::problem::Problem;
-use super::{handshake, page};
+use super::{guard, handshake, page};
 use crate::auth::Keys;
 use crate::board::DataKind;
 use crate::config::PublisherOptions;
@@ -68,6 +68,7 @@ pub(crate) fn router(
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the path does not take this method")
         })
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(middleware::from_fn_with_state(app, with_request_id))
 }
 
