@@ -1,6 +1,7 @@
 //! Measures the whole pipeline: bars in, WebSocket events out. See `README.md`.
 
 mod burst;
+mod fanout;
 mod http;
 mod latency;
 mod lone_bar;
@@ -21,6 +22,10 @@ use serde::Serialize;
 
 use crate::report::Outcome;
 
+/// As the real binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Puts load on Technic and measures how long it takes.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest")]
@@ -35,6 +40,15 @@ enum Scenario {
     LoneBar(lone_bar::Options),
     /// A forming bar of every symbol within a second: how long from the last bar to the last event?
     Burst(burst::Options),
+    /// Updates to many clients at once, beside other servers: how many arrive, when, at what cost?
+    Fanout(fanout::Options),
+    /// One client of many does not read: what does that cost the others, and how much memory?
+    SlowClient(fanout::StalledOptions),
+    /// All clients are cut off and come back at once: how long until each goes on where it was?
+    ReconnectStorm(fanout::StormOptions),
+    /// A server for `fanout`.
+    #[command(hide = true)]
+    Serve(fanout::serve::Options),
     /// A folder's history as fast as it goes: how many bars per second?
     Replay(replay::Options),
     /// A filtered scan, again and again, while bars come in: how long from the request to the last byte?
@@ -86,6 +100,13 @@ fn main() -> anyhow::Result<ExitCode> {
         Scenario::LoneBar(options) => (&options.common, runtime.block_on(lone_bar::run(options))?),
         Scenario::Burst(options) => (&options.common, runtime.block_on(burst::run(options))?),
         Scenario::Scan(options) => (&options.common, runtime.block_on(scan::run(options))?),
+        Scenario::Fanout(options) => (&options.common, fanout::run(options)?),
+        Scenario::SlowClient(options) => (&options.common, fanout::stalled(options)?),
+        Scenario::ReconnectStorm(options) => (&options.common, runtime.block_on(fanout::storm(options))?),
+        Scenario::Serve(options) => {
+            runtime.block_on(fanout::serve::run(options))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Scenario::Replay(options) => match runtime.block_on(replay::run(options))? {
             Some(outcome) => (&options.common, outcome),
             None => return Ok(ExitCode::SUCCESS),

@@ -274,13 +274,18 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
 }
 
 fn memory_mib_max(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// `VmRSS:` is what a process takes now, `VmHWM:` what it took at most.
+pub(crate) fn memory_mib(pid: u32, which: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib / 1024.0)
 }
 
-fn cpu_time(pid: u32) -> Option<Duration> {
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     /// Linux reports in units of 1/100 s to every program, whatever the kernel counts in.
     const TICK: Duration = Duration::from_millis(10);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

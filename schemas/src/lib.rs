@@ -9,6 +9,7 @@ mod column;
 pub mod exchange;
 mod export;
 mod kinds;
+mod label;
 mod partition;
 pub mod subject;
 mod symbol;

@@ -177,6 +177,12 @@ impl Config {
                 "requests_burst" => "publisher.requests_burst",
                 "cors_origins" => "publisher.cors_origins",
                 "bars_max" => "publisher.bars_max",
+                "keys" => "publisher.keys",
+                "limits.connections_per_key" => "publisher.limits.connections_per_key",
+                "limits.subscriptions" => "publisher.limits.subscriptions",
+                "limits.subscriptions_per_key" => "publisher.limits.subscriptions_per_key",
+                "limits.messages_per_second" => "publisher.limits.messages_per_second",
+                "limits.message_bytes" => "publisher.limits.message_bytes",
                 _ => "publisher",
             };
             problems.push((key, message.to_owned()));

@@ -1,3 +1,7 @@
+/// A row is some thirty small allocations, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     std::process::exit(technic::main());
 }

@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
-use publisher::{History, Hub, HubOutlet, NoOutlet, ResultsStage};
+use publisher::{FactsStage, History, Hub, HubOutlet, ResultsStage};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
@@ -21,7 +22,7 @@ use runtime::streams;
 use runtime::telemetry::Metrics;
 use schemas::subject::{BatchKind, Namespace};
 use schemas::{BarBatch, CodecError, FeatureBatch, Instrument, Message, PredictionBatch, ScoreBatch, Timeframe};
-use scoring::{ScoringInput, ScoringSetup, ScoringStage};
+use scoring::{REFRESH_STEPS, ScoringInput, ScoringSetup, ScoringStage};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -33,6 +34,10 @@ use crate::models::{self, serving};
 
 /// Bars arrive and are scored at this timeframe.
 const TIMEFRAME: Timeframe = Timeframe::D1;
+
+/// The longest that a result on the bus whose bar is not new may lag behind: each is a message of its own, and a moving
+/// market moves thousands of rows with every refresh.
+const RESULTS_REFRESH: Duration = Duration::from_secs(1);
 
 type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 
@@ -138,7 +143,7 @@ pub async fn run_on_bus(
 }
 
 /// Waits for the first service that ends, stops the others, and waits for them in turn.
-async fn supervise(mut services: Services, shutdown: &Shutdown, deadline: std::time::Duration) -> anyhow::Result<()> {
+async fn supervise(mut services: Services, shutdown: &Shutdown, deadline: Duration) -> anyhow::Result<()> {
     let mut first_error = None;
     let mut note = |ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>| {
         let failure = match ended {
@@ -331,6 +336,7 @@ impl Composition<'_> {
         })?;
         let mut line = self.line("scoring", BatchKind::Prediction, None)?;
         line.with_instruments = true;
+        line.refresh /= u32::from(REFRESH_STEPS);
         let (outlet, surroundings) = (self.outlet(), self.surroundings("scoring"));
         let namespace = self.namespace.clone();
         services.spawn(async move {
@@ -342,7 +348,8 @@ impl Composition<'_> {
     }
 
     /// Two readers of the scores: one feeds the clients of this process, the other keeps the last result of each symbol
-    /// on the bus. A third reads the features, for the bars that are drawn. None waits for another.
+    /// on the bus. A third reads the features, for clients that want bars with their indicators and for the bars that are
+    /// drawn. None waits for another.
     fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
         let epoch = publisher::epoch_text(start_epoch());
         let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
@@ -359,7 +366,8 @@ impl Composition<'_> {
             ("publisher", result.await)
         });
 
-        let line = self.line("results", BatchKind::Score, None)?;
+        let mut line = self.line("results", BatchKind::Score, None)?;
+        line.refresh = line.refresh.max(RESULTS_REFRESH);
         let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
         services.spawn(async move {
             let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;
@@ -367,14 +375,23 @@ impl Composition<'_> {
         });
 
         let history = History::new(self.plan()?.columns().clone(), self.config.publisher.bars_max);
-        if self.config.publisher.bars_max > 0 {
-            let line = self.line("history", BatchKind::Feature, None)?;
-            let (stage, surroundings) = (history.clone(), self.surroundings("history"));
-            services.spawn(async move {
-                let result = line::run(stage, line, features, NoOutlet, surroundings).await;
-                ("history", result.map_err(Into::into))
-            });
-        }
+        let line = self.line("facts", BatchKind::Feature, None)?;
+        let stage = FactsStage::new(self.plan()?.columns().clone(), history.clone());
+        let (outlet, surroundings) = (HubOutlet::new(hub.clone()), self.surroundings("facts"));
+        services.spawn(async move {
+            let result = line::run(stage, line, features, outlet, surroundings).await;
+            ("facts", result.map_err(Into::into))
+        });
+
+        let (alerted, bus, namespace, until) =
+            (hub.clone(), self.bus.clone(), self.namespace.clone(), self.shutdown.clone());
+        services.spawn(async move {
+            let followed = tokio::select! {
+                followed = publisher::follow_alerts(&alerted, &bus, &namespace) => followed,
+                () = until.requested() => Ok(()),
+            };
+            ("alerts", followed.map_err(Into::into))
+        });
 
         let (options, until) = (self.config.publisher.clone(), self.shutdown.clone());
         services.spawn(async move {

@@ -34,6 +34,7 @@ pub struct ResultRow {
     #[serde(default)]
     pub dollar_volume_20: Option<f64>,
     pub merit: f64,
+    #[serde(deserialize_with = "crate::label::known")]
     pub merit_band: Cow<'static, str>,
     /// Joined by `|`, empty when there is none.
     pub merit_flags: String,
@@ -44,6 +45,7 @@ pub struct ResultRow {
     pub alpha_5d: Option<f64>,
     pub alpha_10d: Option<f64>,
     pub win_prob_10d: Option<f64>,
+    #[serde(deserialize_with = "crate::label::known")]
     pub signal: Cow<'static, str>,
     pub entry: Option<f64>,
     pub stop: Option<f64>,
@@ -52,22 +54,22 @@ pub struct ResultRow {
     /// Shares.
     pub position_size: Option<u64>,
     /// What kind of plan it is; `null` for the generic one, and without a plan.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::label::known_or_none")]
     pub setup: Option<Cow<'static, str>>,
     /// Why there is no plan.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::label::known_or_none")]
     pub no_plan: Option<Cow<'static, str>>,
     /// What the stock's liquidity allows, where that is less than the risk would.
     #[serde(default)]
     pub liquidity_note: Option<String>,
     /// `A+`, `A`, `B+`, `B-` or `Ungraded`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::label::known")]
     pub result_tier: Cow<'static, str>,
     /// `CORE`, `SATELLITE` or `REJECT`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::label::known")]
     pub investor_tier: Cow<'static, str>,
     /// `Stable`, `Explosive`, `Hybrid` or `Neutral`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::label::known")]
     pub play_style: Cow<'static, str>,
     #[serde(default)]
     pub is_ultra_risky: bool,
@@ -84,8 +86,10 @@ pub struct ResultRow {
 /// Whether a risk profile shows a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileVerdict {
+    #[serde(deserialize_with = "crate::label::known")]
     pub profile: Cow<'static, str>,
     /// The first of its limits that the row breaks; `null` when the profile shows the row.
+    #[serde(deserialize_with = "crate::label::known_or_none")]
     pub breaks: Option<Cow<'static, str>>,
 }
 
@@ -93,8 +97,10 @@ pub struct ProfileVerdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// What it tests, e.g. `tech_rating >= 16`.
+    #[serde(deserialize_with = "crate::label::known")]
     pub rule: Cow<'static, str>,
     /// The label it belongs to, e.g. `Long` or `A`.
+    #[serde(deserialize_with = "crate::label::known")]
     pub label: Cow<'static, str>,
     pub is_met: bool,
 }
@@ -225,6 +231,30 @@ impl Message for ScoreBatch {
             market: self.market.clone(),
         }
     }
+
+    /// Without the copy of every row that the wire shape would be.
+    fn encode(&self) -> Vec<u8> {
+        let wire = ScoreBatchRef {
+            header: HeaderV1::from(&self.header),
+            models: &self.models,
+            rows: &self.rows,
+            removed: &self.removed,
+            market: self.market.as_ref(),
+        };
+        rmp_serde::to_vec_named(&wire).expect("wire shapes serialise to MessagePack")
+    }
+}
+
+/// [`ScoreBatchV1`], borrowed.
+#[derive(Serialize)]
+struct ScoreBatchRef<'a> {
+    header: HeaderV1,
+    models: &'a [ModelRef],
+    rows: &'a [ResultRow],
+    #[serde(skip_serializing_if = "<[Symbol]>::is_empty")]
+    removed: &'a [Symbol],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    market: Option<&'a Market>,
 }
 
 impl ResultRow {

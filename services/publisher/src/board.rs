@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use pipeline::{Rejected, Stage, Watermarks};
@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use schemas::{EventTime, Market, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
 use serde::{Deserialize, Serialize};
 
+use crate::format::Format;
 use crate::snapshot::{Ranked, Snapshot};
 
 /// Most symbols that the table knows, those that left it included.
@@ -40,6 +41,10 @@ pub struct Board {
 pub struct Row {
     pub result: Arc<ResultRow>,
     pub json: Bytes,
+    /// Written when the first client asks for it.
+    msgpack: Arc<OnceLock<Bytes>>,
+    /// When the pipeline first saw what made it; `None` for what was restored.
+    pub(crate) arrived: Option<EventTime>,
 }
 
 /// A change of the table.
@@ -74,6 +79,8 @@ pub enum DataKind {
 #[derive(Debug)]
 struct Entry {
     version: Version,
+    /// Number of the update that brought it.
+    u: u64,
     /// `None` when the symbol left the table.
     row: Option<Row>,
 }
@@ -243,6 +250,12 @@ impl Board {
         self.entries.get(&symbol)?.row.as_ref()
     }
 
+    /// The row, unless it is newer than the update `u`.
+    pub(crate) fn row_until(&self, symbol: Symbol, u: u64) -> Option<&Row> {
+        let entry = self.entries.get(&symbol)?;
+        if entry.u <= u { entry.row.as_ref() } else { None }
+    }
+
     pub fn n_rows(&self) -> usize {
         self.n_rows
     }
@@ -290,20 +303,21 @@ impl Board {
         if is_behind || known.as_ref().is_some_and(|entry| version <= entry.version) {
             return None;
         }
-        let row = result.map(Row::new);
+        let row = result.map(|result| Row::new(result, ingest_time));
         let is_same = row.as_ref().map(|row| &row.json) == known_row.map(|row| &row.json);
         let was_row = known_row.is_some();
+        let u = self.u + 1;
         match known {
             Some(entry) if is_same => entry.version = version,
-            Some(entry) => *entry = Entry { version, row: row.clone() },
-            None => drop(self.entries.insert(symbol, Entry { version, row: row.clone() })),
+            Some(entry) => *entry = Entry { version, u, row: row.clone() },
+            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone() })),
         }
         if is_same {
             return None;
         }
         self.n_rows = self.n_rows + usize::from(row.is_some()) - usize::from(was_row);
         self.ranked = None;
-        self.u += 1;
+        self.u = u;
         Some(Update {
             u: self.u,
             symbol,
@@ -324,9 +338,20 @@ impl Default for Origin {
 }
 
 impl Row {
-    fn new(result: ResultRow) -> Self {
+    fn new(result: ResultRow, arrived: Option<EventTime>) -> Self {
         let json = serde_json::to_vec(&result).expect("a result serialises to JSON");
-        Self { result: Arc::new(result), json: json.into() }
+        Self { result: Arc::new(result), json: json.into(), msgpack: Arc::default(), arrived }
+    }
+
+    pub(crate) fn msgpack(&self) -> &Bytes {
+        self.msgpack.get_or_init(|| Format::MessagePack.encode(&*self.result).into())
+    }
+
+    pub(crate) fn encoded(&self, format: Format) -> &Bytes {
+        match format {
+            Format::Json => &self.json,
+            Format::MessagePack => self.msgpack(),
+        }
     }
 }
 

@@ -1,6 +1,10 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::auth::Keys;
+use crate::limits::Limits;
 
 /// About ten years of sessions.
 const BARS_MAX: usize = 2_600;
@@ -27,6 +31,10 @@ pub struct PublisherOptions {
     pub cors_origins: Vec<String>,
     /// Newest bars that are kept of each symbol for its chart; 0: none.
     pub bars_max: usize,
+    /// Who may connect, as [`Keys::parse`] reads it. Nobody needs a key when there is none, but then only this machine
+    /// is listened to.
+    pub keys: Vec<String>,
+    pub limits: Limits,
 }
 
 impl Default for PublisherOptions {
@@ -40,6 +48,8 @@ impl Default for PublisherOptions {
             requests_burst: 400,
             cors_origins: Vec::new(),
             bars_max: 250,
+            keys: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -50,7 +60,13 @@ impl PublisherOptions {
         let mut problems = Vec::new();
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
             problems.push(format!("listen: `{}` is no address and port", self.listen));
+        } else if self.keys.is_empty() && !is_loopback(&self.listen) {
+            problems.push(format!("listen: `{}` can be reached by others, which needs `publisher.keys`", self.listen));
         }
+        if let Err(error) = Keys::parse(&self.keys) {
+            problems.push(format!("keys: {error}"));
+        }
+        problems.extend(self.limits.problems());
         for (key, span) in [("heartbeat", self.heartbeat), ("write_stall_max", self.write_stall_max)] {
             if span < Duration::from_millis(10) {
                 problems.push(format!("{key}: {span:?} is below 10ms"));
@@ -78,6 +94,14 @@ impl PublisherOptions {
     }
 }
 
+/// Whether only this machine can reach the address. A name that is not `localhost` may stand for anything.
+fn is_loopback(listen: &str) -> bool {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => listen.rsplit_once(':').is_some_and(|(host, _)| host == "localhost"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +118,8 @@ mod tests {
             requests_burst: 1,
             cors_origins: ["*", "desk.example", "https://a.example/b"].map(String::from).to_vec(),
             bars_max: 1_000_000,
+            keys: vec!["desk".to_owned()],
+            limits: Limits { message_bytes: 10, ..Limits::default() },
         };
         let named: Vec<String> =
             broken.problems().iter().filter_map(|problem| Some(problem.split_once(':')?.0.to_owned())).collect();
@@ -106,5 +132,22 @@ mod tests {
             ..PublisherOptions::default()
         };
         assert_eq!(open.problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_keys_only_this_machine_is_listened_to() {
+        let check = |listen: &str, keys: &[&str], is_sound: bool| {
+            let (listen, keys) = (listen.to_owned(), keys.iter().map(|&key| key.to_owned()).collect());
+            let options = PublisherOptions { listen, keys, ..PublisherOptions::default() };
+            assert_eq!(options.problems().is_empty(), is_sound, "{options:?}");
+        };
+        let key = format!("desk:{}", "0a".repeat(32));
+        for local in ["127.0.0.1:8080", "127.0.0.9:1", "[::1]:8080", "localhost:8080"] {
+            check(local, &[], true);
+        }
+        for public in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "example.org:8080", ":8080"] {
+            check(public, &[], false);
+            check(public, &[&key], true);
+        }
     }
 }

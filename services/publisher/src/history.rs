@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pipeline::{Rejected, Restore, Stage};
+use pipeline::{Rejected, Restore};
 use schemas::{Bar, BarFlags, EventTime, FeatureBatch, Partition, Plan, Symbol};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +17,7 @@ const SNAPSHOT_VERSION: u64 = 1;
 
 /// The newest bars and indicators of every symbol, for those who look at one symbol.
 ///
-/// It reads the feature stream beside the board, which knows scores only (ADR 0009), and publishes nothing.
+/// It comes with the feature stream, which the publisher reads beside the scores (ADR 0009).
 #[derive(Clone)]
 pub struct History(Arc<Mutex<Kept>>);
 
@@ -142,12 +141,13 @@ impl Trail {
     }
 }
 
-impl Stage for History {
-    type Input = FeatureBatch;
-    type Output = Infallible;
-
+impl History {
+    /// Takes in a batch. Rows that are not news change nothing.
+    ///
+    /// # Errors
+    /// When the columns are others, or there are too many symbols. Nothing is changed then.
     #[expect(clippy::cast_possible_truncation, reason = "what is drawn needs seven digits")]
-    fn on_batch(&mut self, batch: FeatureBatch, _: &mut Vec<Infallible>) -> Result<(), Rejected> {
+    pub fn take_in(&self, batch: &FeatureBatch) -> Result<(), Rejected> {
         let mut kept = self.kept();
         let Kept { plan, charted, bars_max, trails } = &mut *kept;
         if batch.plan() != plan.hash() && !batch.bars().is_empty() {
@@ -169,14 +169,6 @@ impl Stage for History {
             }
         }
         Ok(())
-    }
-
-    fn on_idle(&mut self, _: &mut Vec<Infallible>) {}
-
-    fn on_refresh(&mut self, _: &mut Vec<Infallible>) {}
-
-    fn needs_refresh(&self) -> bool {
-        false
     }
 }
 
@@ -272,18 +264,18 @@ mod tests {
         known.map_or_else(Vec::new, |known| known.points.iter().map(|point| point.close).collect())
     }
 
-    fn apply(history: &mut History, bars: &[(i32, u32, BarFlags)]) {
-        history.on_batch(batch(bars), &mut Vec::new()).unwrap();
+    fn apply(history: &History, bars: &[(i32, u32, BarFlags)]) {
+        history.take_in(&batch(bars)).unwrap();
     }
 
     const FINAL: BarFlags = BarFlags::FINAL;
 
     #[test]
     fn keeps_the_newest_bars_and_replaces_revisions() {
-        let mut history = history(3);
-        apply(&mut history, &[(1, 0, FINAL), (2, 0, FINAL), (3, 0, FINAL), (4, 0, BarFlags::empty())]);
+        let history = history(3);
+        apply(&history, &[(1, 0, FINAL), (2, 0, FINAL), (3, 0, FINAL), (4, 0, BarFlags::empty())]);
         assert_eq!(closes(&history), [2.0, 3.0, 4.0]);
-        apply(&mut history, &[(4, 2, FINAL), (4, 1, FINAL), (3, 1, FINAL), (1, 9, FINAL), (2, 0, FINAL)]);
+        apply(&history, &[(4, 2, FINAL), (4, 1, FINAL), (3, 1, FINAL), (1, 9, FINAL), (2, 0, FINAL)]);
         assert_eq!(closes(&history), [2.0, 3.1, 4.2]);
         let known = history.of(Symbol::new(A).unwrap(), 2).unwrap();
         assert_eq!(known.points.len(), 2);
@@ -293,18 +285,18 @@ mod tests {
 
     #[test]
     fn a_segment_begins_an_empty_history() {
-        let mut history = history(9);
-        apply(&mut history, &[(1, 0, FINAL), (2, 0, FINAL.with(BarFlags::SEGMENT_START)), (3, 0, FINAL)]);
+        let history = history(9);
+        apply(&history, &[(1, 0, FINAL), (2, 0, FINAL.with(BarFlags::SEGMENT_START)), (3, 0, FINAL)]);
         assert_eq!(closes(&history), [2.0, 3.0]);
         // A repeat changes nothing.
-        apply(&mut history, &[(2, 0, FINAL.with(BarFlags::SEGMENT_START))]);
+        apply(&history, &[(2, 0, FINAL.with(BarFlags::SEGMENT_START))]);
         assert_eq!(closes(&history), [2.0, 3.0]);
     }
 
     #[test]
     fn a_snapshot_restores_what_was_kept_and_a_limit_of_none_keeps_none() {
         let mut full = history(9);
-        apply(&mut full, &[(1, 0, FINAL), (2, 0, FINAL)]);
+        apply(&full, &[(1, 0, FINAL), (2, 0, FINAL)]);
         let partition = Partition::of(Symbol::new(A).unwrap());
         let bytes = full.snapshot(partition);
         for (bars_max, expected) in [(9, vec![1.0, 2.0]), (1, vec![2.0]), (0, vec![])] {
@@ -314,14 +306,14 @@ mod tests {
         }
         assert_eq!(full.restore(partition, b"rubbish").unwrap_err().reason, "snapshot");
         assert_eq!(closes(&full), [1.0, 2.0]);
-        let mut none = history(0);
-        apply(&mut none, &[(1, 0, FINAL)]);
+        let none = history(0);
+        apply(&none, &[(1, 0, FINAL)]);
         assert_eq!(closes(&none), Vec::<f64>::new());
     }
 
     #[test]
     fn columns_of_another_plan_are_refused() {
-        let mut other = History::new(Plan::new(["rsi14"]), 9);
-        assert_eq!(other.on_batch(batch(&[(1, 0, FINAL)]), &mut Vec::new()).unwrap_err().reason, "plan");
+        let other = History::new(Plan::new(["rsi14"]), 9);
+        assert_eq!(other.take_in(&batch(&[(1, 0, FINAL)])).unwrap_err().reason, "plan");
     }
 }

@@ -1,20 +1,19 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pipeline::{Rejected, Restore, Stage};
 use prometheus::Registry;
-use schemas::{EventTime, Partition, ResultV1, ScoreBatch, Symbol};
-use tokio::sync::watch;
+use schemas::{Alert, EventTime, Partition, ResultV1, ScoreBatch, Symbol};
 
 use crate::board::{Board, DataKind, Row, Update};
 use crate::burst::{BurstClock, BurstTime};
+use crate::channel::Channel;
+use crate::event::{BarUpdate, Content, Event, IndicatorUpdate};
+use crate::fanout::Fanout;
 use crate::metrics::Metrics;
-use crate::ring::{Event, Ring, Since};
 use crate::snapshot::Snapshot;
-
-/// Events that become visible to clients together.
-const EVENTS_PER_BURST_MAX: usize = 256;
 
 /// No update with a known arrival has been fanned out.
 const LAG_UNKNOWN: i64 = -1;
@@ -33,12 +32,26 @@ struct Shared {
     epoch: String,
     clock: Box<dyn Fn() -> EventTime + Send + Sync>,
     board: Mutex<Board>,
-    ring: Mutex<Ring>,
-    /// Wakes the clients: the number of the newest event.
-    newest: watch::Sender<u64>,
+    /// The newest events of the channels that are no table, by symbol.
+    facts: [Mutex<Facts>; 4],
+    fanout: Fanout,
     lag_ns: AtomicI64,
     burst: Mutex<BurstClock>,
     metrics: Metrics,
+}
+
+/// The newest events of a channel.
+#[derive(Debug, Default)]
+struct Facts {
+    u: u64,
+    newest: BTreeMap<Symbol, Arc<Event>>,
+}
+
+/// What is known of a symbol on a channel.
+#[derive(Debug)]
+pub(crate) enum Known {
+    Row(Row),
+    Event(Arc<Event>),
 }
 
 impl Hub {
@@ -55,8 +68,8 @@ impl Hub {
             epoch: epoch.into(),
             clock: Box::new(clock),
             board: Mutex::default(),
-            ring: Mutex::default(),
-            newest: watch::Sender::new(0),
+            facts: Default::default(),
+            fanout: Fanout::default(),
             lag_ns: AtomicI64::new(LAG_UNKNOWN),
             burst: Mutex::default(),
             metrics: Metrics::new(registry)?,
@@ -76,12 +89,47 @@ impl Hub {
             self.burst().observe(now, arrival, updates.len() as u64);
         }
         metrics.updates.inc_by(updates.len() as u64);
-        for chunk in updates.chunks(EVENTS_PER_BURST_MAX) {
-            let burst = chunk.iter().map(Event::new).collect();
-            let mut ring = self.ring();
-            ring.push(burst);
-            self.0.newest.send_replace(ring.u());
+        let event = |update: &Update| {
+            let content = update.result.clone().map_or(Content::Out, Content::Row);
+            Arc::new(Event::new(update.u, update.symbol, content))
+        };
+        self.0.fanout.push(Channel::Scores, updates.iter().map(event));
+        self.0.fanout.pulse();
+    }
+
+    /// Fans bars out, oldest first.
+    pub fn apply_bars(&self, bars: impl IntoIterator<Item = BarUpdate>) {
+        self.note(Channel::Bars, bars.into_iter().map(|update| (update.symbol, Content::Bar(update))));
+    }
+
+    /// Fans indicator columns out, oldest first.
+    pub fn apply_indicators(&self, updates: impl IntoIterator<Item = IndicatorUpdate>) {
+        let contents = updates.into_iter().map(|update| (update.bar.symbol, Content::Indicators(Arc::new(update))));
+        self.note(Channel::Indicators, contents);
+    }
+
+    /// Fans an alert out.
+    pub fn apply_alert(&self, alert: Alert) {
+        self.note(Channel::Alerts, [(alert.symbol, Content::Alert(Arc::new(alert)))]);
+    }
+
+    fn note(&self, channel: Channel, contents: impl IntoIterator<Item = (Symbol, Content)>) {
+        {
+            let mut facts = self.facts(channel);
+            let events = contents.into_iter().map(|(symbol, content)| {
+                facts.u += 1;
+                let event = Arc::new(Event::new(facts.u, symbol, content));
+                // An alert is news, not a state: there is no newest one to begin with.
+                if channel != Channel::Alerts {
+                    facts.newest.insert(symbol, Arc::clone(&event));
+                }
+                event
+            });
+            // Under the lock, so that events get into the ring in the order of their numbers.
+            let events: Vec<_> = events.collect();
+            self.0.fanout.push(channel, events);
         }
+        self.0.fanout.pulse();
     }
 
     /// Seeds the table with a result of an earlier run.
@@ -137,12 +185,26 @@ impl Hub {
         &self.0.metrics
     }
 
-    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
-        self.0.newest.subscribe()
+    pub(crate) fn fanout(&self) -> &Fanout {
+        &self.0.fanout
     }
 
-    pub(crate) fn since(&self, u: u64, n_events: usize) -> Since {
-        self.ring().since(u, n_events)
+    /// The symbols of a channel that is no table, and the number of its newest event.
+    pub(crate) fn symbols(&self, channel: Channel) -> (u64, Vec<Symbol>) {
+        let facts = self.facts(channel);
+        (facts.u, facts.newest.keys().copied().collect())
+    }
+
+    /// What is known of a symbol, unless it is newer than the event `u`.
+    pub(crate) fn known(&self, channel: Channel, symbol: Symbol, u: u64) -> Option<Known> {
+        if channel == Channel::Scores {
+            return self.board().row_until(symbol, u).cloned().map(Known::Row);
+        }
+        self.facts(channel).newest.get(&symbol).filter(|event| event.u <= u).cloned().map(Known::Event)
+    }
+
+    fn facts(&self, channel: Channel) -> MutexGuard<'_, Facts> {
+        self.0.facts[channel.index()].lock().expect("nothing panics while it holds the facts")
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -151,10 +213,6 @@ impl Hub {
 
     fn burst(&self) -> MutexGuard<'_, BurstClock> {
         self.0.burst.lock().expect("nothing panics while it holds the clock")
-    }
-
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.0.ring.lock().expect("nothing panics while it holds the ring")
     }
 }
 

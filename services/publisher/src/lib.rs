@@ -4,11 +4,20 @@
 //! the updates to [`Hub::apply`]. [`History`] keeps the bars that are drawn beside it. [`serve`] answers on one port.
 
 mod adapters;
+mod auth;
 mod board;
 mod burst;
+mod channel;
 mod config;
+mod event;
+mod facts;
+mod fanout;
+mod filter;
+mod format;
+mod frame;
 mod history;
 mod hub;
+mod limits;
 mod metrics;
 mod protocol;
 mod results;
@@ -24,13 +33,19 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use adapters::bus::{HubOutlet, NoOutlet, seed};
+pub use adapters::bus::{HubOutlet, follow_alerts, seed};
+pub use auth::{Identity, Keys};
 pub use board::{Board, DataKind, Row, Update};
+pub use channel::Channel;
 pub use config::PublisherOptions;
+pub use event::{BarUpdate, IndicatorUpdate};
+pub use facts::FactsStage;
 pub use history::{History, Point, SymbolHistory};
 pub use hub::Hub;
+pub use limits::Limits;
 pub use results::ResultsStage;
 pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
 pub use sort::{SORT_FIELDS, SortKey};
@@ -84,7 +99,12 @@ pub async fn serve(
         return Err(PublisherError::Options(problems));
     }
     let (stop, mut is_stopping) = watch::channel(false);
-    let router = adapters::http::router(hub, history, options, is_stopping.clone(), extra_routes);
+    let keys = Keys::parse(&options.keys).map_err(|problem| PublisherError::Options(vec![problem]))?;
+    // Dropping the set ends the task.
+    let mut pulses = JoinSet::new();
+    let fanout = hub.clone();
+    pulses.spawn(async move { fanout.fanout().run().await });
+    let router = adapters::http::router(hub, history, keys, options, is_stopping.clone(), extra_routes);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not available");

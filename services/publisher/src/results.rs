@@ -1,26 +1,65 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use pipeline::{Rejected, Restore, Stage};
-use schemas::{Partition, ResultV1, SCHEMA_VERSION, ScoreBatch, Symbol};
+use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, SCHEMA_VERSION, ScoreBatch, Symbol};
 
 /// Version of the snapshot bytes; it names their layout.
 const SNAPSHOT_VERSION: u64 = 1;
 
 /// Keeps the newest result of every symbol for those who watch by name.
 ///
-/// Under load only the newest result of a symbol is worth publishing, so results wait until nothing more arrives, or the
-/// refresh period is over.
+/// The result of a new bar is published as soon as nothing more is waiting. A result that only moved because others did
+/// waits for the refresh or for a quiet moment: under load only the newest of a symbol is worth publishing.
 #[derive(Debug, Default)]
 pub struct ResultsStage {
-    pending: BTreeMap<Symbol, ResultV1>,
+    pending: BTreeMap<Symbol, Pending>,
+    /// Whose bar is new.
+    urgent: BTreeSet<Symbol>,
+    /// The bar and revision that each symbol's newest result stands on.
+    positions: BTreeMap<Symbol, (EventTime, u32)>,
+    /// As the newest batch had it.
+    models: Arc<[ModelRef]>,
+    source: Arc<str>,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    source: Arc<str>,
+    epoch: u64,
+    seq: u64,
+    models: Arc<[ModelRef]>,
+    row: Option<ResultRow>,
 }
 
 impl ResultsStage {
-    fn put(&mut self, result: ResultV1) {
-        let is_newer = |known: &ResultV1| (result.epoch, result.seq) > (known.epoch, known.seq);
-        if self.pending.get(&result.symbol).is_none_or(is_newer) {
-            self.pending.insert(result.symbol, result);
+    fn put(&mut self, symbol: Symbol, pending: Pending) {
+        let is_newer = |known: &Pending| (pending.epoch, pending.seq) > (known.epoch, known.seq);
+        if !self.pending.get(&symbol).is_none_or(is_newer) {
+            return;
         }
+        let position = pending.row.as_ref().map(ResultRow::position);
+        let known = match position {
+            Some(position) => self.positions.insert(symbol, position),
+            None => self.positions.remove(&symbol),
+        };
+        if known != position {
+            self.urgent.insert(symbol);
+        }
+        self.pending.insert(symbol, pending);
+    }
+
+    fn all(&mut self, out: &mut Vec<ResultV1>) {
+        self.urgent.clear();
+        out.extend(std::mem::take(&mut self.pending).into_iter().map(|(symbol, pending)| pending.into_result(symbol)));
+    }
+}
+
+impl Pending {
+    fn into_result(self, symbol: Symbol) -> ResultV1 {
+        let Self { source, epoch, seq, models, row } = self;
+        let (source, models) = (source.to_string(), models.to_vec());
+        ResultV1 { schema: SCHEMA_VERSION, symbol, source, epoch, seq, models, row }
     }
 }
 
@@ -30,27 +69,32 @@ impl Stage for ResultsStage {
 
     fn on_batch(&mut self, batch: ScoreBatch, _: &mut Vec<ResultV1>) -> Result<(), Rejected> {
         let ScoreBatch { header, models, rows, removed, market: _ } = batch;
+        if *self.models != *models {
+            self.models = models.into();
+        }
+        if *self.source != *header.source {
+            self.source = header.source.as_str().into();
+        }
         let rows = rows.into_iter().map(|row| (row.symbol, Some(row)));
         for (symbol, row) in removed.into_iter().map(|symbol| (symbol, None)).chain(rows) {
-            self.put(ResultV1 {
-                schema: SCHEMA_VERSION,
-                symbol,
-                source: header.source.clone(),
-                epoch: header.epoch,
-                seq: header.seq,
-                models: models.clone(),
-                row,
-            });
+            let (source, models) = (Arc::clone(&self.source), Arc::clone(&self.models));
+            self.put(symbol, Pending { source, epoch: header.epoch, seq: header.seq, models, row });
         }
         Ok(())
     }
 
     fn on_idle(&mut self, out: &mut Vec<ResultV1>) {
-        out.extend(std::mem::take(&mut self.pending).into_values());
+        for symbol in std::mem::take(&mut self.urgent) {
+            out.extend(self.pending.remove(&symbol).map(|pending| pending.into_result(symbol)));
+        }
+    }
+
+    fn on_quiet(&mut self, out: &mut Vec<ResultV1>) {
+        self.all(out);
     }
 
     fn on_refresh(&mut self, out: &mut Vec<ResultV1>) {
-        self.on_idle(out);
+        self.all(out);
     }
 
     fn needs_refresh(&self) -> bool {
@@ -64,16 +108,16 @@ impl Restore for ResultsStage {
     }
 
     fn snapshot(&self, partition: Partition) -> Vec<u8> {
-        let waiting: Vec<&ResultV1> =
-            self.pending.values().filter(|result| Partition::of(result.symbol) == partition).collect();
+        let waiting = self.pending.iter().filter(|(symbol, _)| Partition::of(**symbol) == partition);
+        let waiting: Vec<ResultV1> = waiting.map(|(&symbol, pending)| pending.clone().into_result(symbol)).collect();
         serde_json::to_vec(&waiting).expect("a result serialises to JSON")
     }
 
     fn restore(&mut self, _: Partition, bytes: &[u8]) -> Result<(), Rejected> {
         let waiting: Vec<ResultV1> =
             serde_json::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        for result in waiting {
-            self.put(result);
+        for ResultV1 { symbol, source, epoch, seq, models, row, .. } in waiting {
+            self.put(symbol, Pending { source: source.into(), epoch, seq, models: models.into(), row });
         }
         Ok(())
     }
@@ -81,7 +125,7 @@ impl Restore for ResultsStage {
 
 #[cfg(test)]
 mod tests {
-    use schemas::{EventTime, Header, Timeframe};
+    use schemas::{Header, Timeframe};
 
     use super::*;
 
@@ -112,7 +156,7 @@ mod tests {
         restored.restore(partition, &stage.snapshot(partition)).unwrap();
         for mut stage in [stage, restored] {
             let mut out = Vec::new();
-            stage.on_idle(&mut out);
+            stage.on_refresh(&mut out);
             assert_eq!(out.iter().map(|result| result.seq).collect::<Vec<_>>(), [3]);
             assert!(!stage.needs_refresh());
         }

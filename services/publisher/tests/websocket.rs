@@ -89,13 +89,19 @@ async fn sends_a_snapshot_in_pages_then_deltas_and_removals() {
     let mut client = server.connect().await;
     let answer = client.subscribe("SC.*").await;
     assert_eq!((&answer["subs"], &answer["recovered"]), (&json!(["SC.*"]), &false.into()));
-    let (first, second) = (client.event().await, client.event().await);
-    assert_eq!((first["rows"].as_array().unwrap().len(), &first["last"]), (500, &false.into()));
-    assert_eq!((second["rows"].as_array().unwrap().len(), &second["last"]), (100, &true.into()));
-    assert_eq!((&second["u"], &second["data"], &second["ch"]), (&600.into(), &"synthetic".into(), &"SC".into()));
+    let first = client.event().await;
+    assert_eq!((&first["u"], &first["data"], &first["ch"]), (&600.into(), &"synthetic".into(), &"SC".into()));
     assert_eq!((&first["rows"][0]["merit"], &first["rows"][0]["symbol"]), (&96.0.into(), &"S0096".into()));
     client.mirror.take(&first);
-    client.mirror.take(&second);
+    let mut n_pages = 1;
+    while !client.mirror.is_complete {
+        let page = client.event().await;
+        // A page is bounded, so that a client that does not read costs little.
+        assert!(page.to_string().len() < 200 << 10, "{}", page.to_string().len());
+        client.mirror.take(&page);
+        n_pages += 1;
+    }
+    assert!(n_pages > 2 && client.mirror.rows.len() == 600);
 
     server.publish(vec![row("NEW", 5.0, 2), row("S0000", 6.0, 2)]);
     let events = client.events().await;
@@ -263,7 +269,9 @@ async fn one_update_leaves_at_once_and_many_share_a_flush_per_tick() {
         n_frames += 1;
     }
     assert!(n_frames <= n_ticks, "{n_frames} frames in {n_ticks} ticks");
-    assert_eq!(client.mirror.n_deltas, 89);
+    // The newest of each tick; the others count as merged.
+    assert!(client.mirror.n_merged > 0);
+    assert_eq!(client.mirror.n_deltas as u64 + client.mirror.n_merged, 89);
 }
 
 #[tokio::test]
@@ -275,9 +283,9 @@ async fn errors_have_codes_and_the_connection_lives_on() {
     for (text, code, id) in [
         ("{", 400, None),
         (r#"{"action":"dance","id":8}"#, 405, Some(8)),
-        (r#"{"action":"subscribe","id":8,"params":"AM.*"}"#, 404, Some(8)),
+        (r#"{"action":"subscribe","id":8,"params":"XX.*"}"#, 404, Some(8)),
         (r#"{"action":"subscribe","id":8}"#, 400, Some(8)),
-        (&many, 400, Some(8)),
+        (&many, 429, Some(8)),
     ] {
         client.send(text).await;
         let event = client.event().await;
@@ -307,7 +315,9 @@ async fn a_message_that_is_too_large_or_no_utf8_closes_with_its_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_fell_behind_recovers_by_a_snapshot() {
-    let mut server = Server::start().await;
+    // It is slow, not gone, however long the machine takes to make the updates.
+    let options = PublisherOptions { write_stall_max: DEADLINE, ..PublisherOptions::default() };
+    let mut server = Server::start_with(options).await;
     server.publish((0..40).map(|i| long_row(&format!("S{i}"), 1.0, 0)).collect());
     let mut client = server.connect().await;
     client.subscribe("SC.*").await;

@@ -51,4 +51,4 @@ pub mod win_prob;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::MissingColumn;
-pub use stage::{ScoringInput, ScoringStage};
+pub use stage::{REFRESH_STEPS, ScoringInput, ScoringStage};

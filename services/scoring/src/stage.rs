@@ -7,13 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
-use crate::table::{Change, Refresh, Table};
+use crate::table::{Change, Table};
 
 /// Rows in one message: some 150 KB, well below the limit of a payload.
 const ROWS_PER_BATCH: usize = 128;
 
 /// A burst is a change of at least this share of the rows.
 const BURST_SHARE: f64 = 0.1;
+
+/// A refresh is done in so many steps, a partition each, spread over its period: a bar that arrives meanwhile waits for
+/// one step, not for all rows.
+pub const REFRESH_STEPS: u8 = N_PARTITIONS;
 
 /// Refresh periods without news after which the table is at rest, although little changed and no watermark moved: a
 /// trickle of lone bars must not publish the whole universe every time it pauses.
@@ -42,8 +46,12 @@ pub struct ScoringStage {
     models: Vec<ModelRef>,
     /// As of when the table was last at rest.
     market: Option<Market>,
-    /// Something arrived since the last refresh.
+    /// Something arrived since the refresh under way began.
     has_news: bool,
+    /// The next step of the refresh under way.
+    step: u8,
+    /// Whether there was news for it.
+    is_refreshing: bool,
     /// Refresh periods since something arrived.
     n_quiet_periods: u32,
     /// Rows that arrived since the table was last at rest.
@@ -87,6 +95,8 @@ impl ScoringStage {
             models: Vec::new(),
             market: None,
             has_news: false,
+            step: 0,
+            is_refreshing: false,
             n_quiet_periods: 0,
             n_rows_unsettled: 0,
             settled_watermark: None,
@@ -97,11 +107,6 @@ impl ScoringStage {
     /// How many symbols have been seen, ranked or not.
     pub fn n_symbols(&self) -> usize {
         self.table.n_symbols()
-    }
-
-    /// Publishes every row that differs from what was published: the table at rest.
-    pub fn settle(&mut self, out: &mut Vec<ScoreBatch>) {
-        self.refresh(Refresh::Exact, out);
     }
 
     fn on_predictions(&mut self, batch: &PredictionBatch) -> Result<(), Rejected> {
@@ -137,24 +142,30 @@ impl ScoringStage {
         Ok(())
     }
 
-    fn refresh(&mut self, refresh: Refresh, out: &mut Vec<ScoreBatch>) {
+    /// Publishes every row that differs from what was published: the table at rest.
+    pub fn settle(&mut self, out: &mut Vec<ScoreBatch>) {
         let mut outbox = Outbox::default();
-        let timeframe = self.setup.timeframe;
-        self.table.refresh(refresh, timeframe, &self.setup.options, |change| outbox.push(change));
-        if refresh == Refresh::Exact {
-            for partition in Partition::all() {
-                let watermark = self.watermarks.of(partition);
-                if watermark > self.lines[partition.index()].watermark {
-                    self.lines[partition.index()].watermark = watermark;
-                    outbox.mark(partition, watermark);
-                }
+        self.table.refresh(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
+        for partition in Partition::all() {
+            let watermark = self.watermarks.of(partition);
+            if watermark > self.lines[partition.index()].watermark {
+                self.lines[partition.index()].watermark = watermark;
+                outbox.mark(partition, watermark);
             }
-            self.market = self.table.market();
-            self.is_unsettled = false;
-            self.n_rows_unsettled = 0;
-            self.settled_watermark = self.watermarks.min();
         }
-        self.has_news = false;
+        self.market = self.table.market();
+        (self.is_unsettled, self.has_news, self.is_refreshing, self.step) = (false, false, false, 0);
+        self.n_rows_unsettled = 0;
+        self.settled_watermark = self.watermarks.min();
+        self.send(outbox, out);
+    }
+
+    /// One step of a coarse refresh: the rows of one partition.
+    fn refresh_step(&mut self, out: &mut Vec<ScoreBatch>) {
+        let Some(partition) = Partition::new(self.step) else { return };
+        let mut outbox = Outbox::default();
+        let Self { table, setup, .. } = self;
+        table.refresh_partition(partition, setup.timeframe, &setup.options, |change| outbox.push(change));
         self.send(outbox, out);
     }
 
@@ -231,19 +242,35 @@ impl Stage for ScoringStage {
 
     fn on_quiet(&mut self, out: &mut Vec<ScoreBatch>) {
         if self.is_at_rest() {
-            self.refresh(Refresh::Exact, out);
+            self.settle(out);
         }
     }
 
+    /// Called [`REFRESH_STEPS`] times in a refresh period.
     fn on_refresh(&mut self, out: &mut Vec<ScoreBatch>) {
-        if self.has_news {
-            self.n_quiet_periods = 0;
-            self.refresh(Refresh::Coarse, out);
-        } else {
-            self.n_quiet_periods += 1;
-            if self.is_at_rest() {
-                self.refresh(Refresh::Exact, out);
+        if self.has_news && !self.is_refreshing {
+            // Nothing was under way, so it need not wait for the end of that.
+            self.step = 0;
+        }
+        if self.step == 0 {
+            self.is_refreshing = std::mem::take(&mut self.has_news);
+            if self.is_refreshing {
+                self.n_quiet_periods = 0;
+                self.table.update_membership(&self.setup.options);
+                self.on_idle(out);
+            } else {
+                self.n_quiet_periods += 1;
+                if self.is_at_rest() {
+                    return self.settle(out);
+                }
             }
+        }
+        if self.is_refreshing {
+            self.refresh_step(out);
+        }
+        self.step = (self.step + 1) % REFRESH_STEPS;
+        if self.step == 0 {
+            self.is_refreshing = false;
         }
     }
 

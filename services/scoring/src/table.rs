@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use schemas::{EventTime, Instrument, Market, Partition, ResultRow, Symbol, Timeframe};
+use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, ResultRow, Symbol, Timeframe};
 
 use crate::config::ScoringOptions;
 use crate::cross_section::{self, CrossSection, Standing};
@@ -18,12 +18,14 @@ const INCREMENTAL_ROWS_MAX: usize = 64;
 /// The newest row of every symbol, ranked against each other.
 ///
 /// A changed row finds its percentile in the sorted columns at once ([`Table::publish_changed`]); the others, whose
-/// percentiles moved a little, follow in one pass ([`Table::refresh`]). At rest the published rows equal a full
+/// percentiles moved a little, follow partition by partition ([`Table::refresh_partition`]). At rest the published rows equal a full
 /// recompute, bit for bit.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Slot>,
     index: HashMap<Symbol, usize>,
+    /// The rows of each partition.
+    by_partition: Vec<Vec<usize>>,
     instruments: HashMap<Symbol, Instrument>,
     indices: Indices,
     columns: CrossSection,
@@ -69,15 +71,6 @@ struct Shown {
     tier: ResultTier,
 }
 
-/// How exact a refresh is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refresh {
-    /// In mid-burst: rows that moved less than `min_delta` may wait.
-    Coarse,
-    /// At rest: every row that differs is published.
-    Exact,
-}
-
 /// Something to tell about one symbol.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
@@ -106,6 +99,8 @@ impl Table {
         } else {
             let at = self.rows.len();
             self.index.insert(inputs.symbol, at);
+            self.by_partition.resize_with(usize::from(N_PARTITIONS), Vec::new);
+            self.by_partition[Partition::of(inputs.symbol).index()].push(at);
             self.rows.push(Slot { entry, is_ranked: false, is_changed: false, published: Published::Unknown });
             at
         };
@@ -167,13 +162,21 @@ impl Table {
     }
 
     /// Brings every row up to date: who belongs, where each stands, and what is published of it.
-    pub(crate) fn refresh(
-        &mut self,
-        refresh: Refresh,
-        timeframe: Timeframe,
-        options: &ScoringOptions,
-        mut publish: impl FnMut(Change),
-    ) {
+    pub(crate) fn refresh(&mut self, timeframe: Timeframe, options: &ScoringOptions, mut publish: impl FnMut(Change)) {
+        self.update_membership(options);
+        self.sort_if_stale();
+        for at in std::mem::take(&mut self.changed) {
+            self.rows[at].is_changed = false;
+        }
+        for at in 0..self.rows.len() {
+            if let Some(change) = self.settle(at, timeframe, options, always) {
+                publish(change);
+            }
+        }
+    }
+
+    /// Finds out who belongs, before the partitions are refreshed one by one.
+    pub(crate) fn update_membership(&mut self, options: &ScoringOptions) {
         let mut membership_changed = false;
         for at in 0..self.rows.len() {
             let belongs = self.belongs(&self.rows[at].entry.inputs, options);
@@ -182,20 +185,29 @@ impl Table {
         }
         self.columns_are_stale |= membership_changed;
         self.peers_are_stale |= membership_changed;
-        self.sort_if_stale();
-        for at in std::mem::take(&mut self.changed) {
-            self.rows[at].is_changed = false;
-        }
-        for at in 0..self.rows.len() {
-            let is_due = |shown: &Shown, now: &Shown| match refresh {
-                Refresh::Exact => true,
-                Refresh::Coarse => {
-                    shown.band != now.band
-                        || shown.flags != now.flags
-                        || shown.tier != now.tier
-                        || (shown.merit - now.merit).abs() >= options.min_delta
-                }
-            };
+    }
+
+    /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
+    /// were when the columns were last sorted. Rows that changed since stand nowhere yet and are left out.
+    pub(crate) fn refresh_partition(
+        &mut self,
+        partition: Partition,
+        timeframe: Timeframe,
+        options: &ScoringOptions,
+        mut publish: impl FnMut(Change),
+    ) {
+        let is_due = |shown: &Shown, now: &Shown| {
+            shown.band != now.band
+                || shown.flags != now.flags
+                || shown.tier != now.tier
+                || (shown.merit - now.merit).abs() >= options.min_delta
+        };
+        let n_rows = self.by_partition.get(partition.index()).map_or(0, Vec::len);
+        for number in 0..n_rows {
+            let at = self.by_partition[partition.index()][number];
+            if self.rows[at].is_changed && self.columns_are_stale {
+                continue;
+            }
             if let Some(change) = self.settle(at, timeframe, options, is_due) {
                 publish(change);
             }

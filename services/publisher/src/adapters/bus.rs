@@ -1,15 +1,13 @@
 //! Between the bus and the parts of the publisher.
 
-use std::convert::Infallible;
-
 use runtime::bus::{Bus, BusError, ConsumerSpec, Start};
 use runtime::outlet::{Outlet, Tagged};
 use runtime::streams::PipelineStream;
-use schemas::ResultV1;
 use schemas::subject::Namespace;
+use schemas::{Alert, Message as _, ResultV1};
 use tracing::{info, warn};
 
-use crate::{Hub, Update};
+use crate::{Hub, IndicatorUpdate, Update};
 
 /// Results that are asked for at once.
 const PULL_MAX: usize = 256;
@@ -34,13 +32,35 @@ impl Outlet<Update> for HubOutlet {
     }
 }
 
-/// For a stage that publishes nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoOutlet;
+impl Outlet<IndicatorUpdate> for HubOutlet {
+    async fn deliver(&mut self, outputs: Vec<Tagged<IndicatorUpdate>>) -> Result<usize, BusError> {
+        let n_rows = outputs.len();
+        self.hub.apply_bars(outputs.iter().map(|tagged| tagged.output.bar));
+        self.hub.apply_indicators(outputs.into_iter().map(|tagged| tagged.output));
+        Ok(n_rows)
+    }
+}
 
-impl Outlet<Infallible> for NoOutlet {
-    async fn deliver(&mut self, outputs: Vec<Tagged<Infallible>>) -> Result<usize, BusError> {
-        Ok(outputs.len())
+/// Hands alerts to the clients of this process as they appear on the bus, until the bus fails.
+///
+/// # Errors
+/// When the bus fails.
+pub async fn follow_alerts(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), BusError> {
+    let spec = ConsumerSpec {
+        stream: PipelineStream::Alerts.name(namespace),
+        durable: "publisher-alerts".to_owned(),
+        filter: namespace.alerts(),
+        start: Start::All,
+        batch_max: PULL_MAX,
+    };
+    let mut consumer = bus.consume(spec).await?;
+    loop {
+        let delivery = consumer.next().await?;
+        match Alert::decode(&delivery.payload) {
+            Ok(alert) => hub.apply_alert(alert),
+            Err(error) => warn!(%error, subject = delivery.subject, "alert not understood"),
+        }
+        delivery.ack().await?;
     }
 }
 

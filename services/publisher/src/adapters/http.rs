@@ -23,10 +23,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::Problem;
-use super::{page, websocket};
+use super::{guard, handshake, page};
+use crate::auth::Keys;
 use crate::config::PublisherOptions;
 use crate::history::History;
 use crate::hub::Hub;
+use crate::limits::Shares;
 
 pub(crate) use documents::openapi_json;
 
@@ -39,17 +41,21 @@ pub(crate) struct App {
     /// One permit per WebSocket connection.
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) is_stopping: watch::Receiver<bool>,
+    pub(crate) keys: Keys,
+    pub(crate) shares: Arc<Shares>,
 }
 
 pub(crate) fn router(
     hub: Hub,
     history: History,
+    keys: Keys,
     options: PublisherOptions,
     is_stopping: watch::Receiver<bool>,
     extra: Router,
 ) -> Router {
     let connections = Arc::new(Semaphore::new(options.connections_max));
-    let app = App { hub, history, options: Arc::new(options), connections, is_stopping };
+    let options = Arc::new(options);
+    let app = App { hub, history, options, connections, is_stopping, keys, shares: Arc::default() };
     let (rest, _) = rest().split_for_parts();
     let compress = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let limits = limits::Limits::new(&app.options);
@@ -59,14 +65,15 @@ pub(crate) fn router(
         .merge(documents::router())
         .layer(compress);
     let router = Router::new()
-        .route("/ws", get(websocket::upgrade))
+        .route("/ws", get(handshake::upgrade))
         .merge(answers)
         .with_state(app.clone())
         .merge(extra.reset_fallback())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the path does not take this method")
-        });
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard));
     let router = match cors(&app.options.cors_origins) {
         Some(cors) => router.layer(cors),
         None => router,

@@ -1,54 +1,42 @@
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{fmt, io};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::http::App;
-use super::problem::Problem;
-use crate::config::PublisherOptions;
+use super::observed::Observed;
+use crate::auth::Identity;
+use crate::channel::{Channel, Topic};
+use crate::fanout::Delta;
+use crate::format::Format;
+use crate::frame::Frame;
 use crate::hub::Hub;
+use crate::limits::{Bucket, Lease};
 use crate::protocol::{
-    Action, Channel, Frame, PROTOCOL_VERSION, Refusal, RefusalCode, Request as ClientRequest, SUBPROTOCOL, Sequences,
-    ServerEvent, Status,
+    Action, PROTOCOL_VERSION, Refusal, RefusalCode, Request as ClientRequest, ServerEvent, Status, Subscribe,
 };
-use crate::ring::Since;
-use crate::session::{Counted, Session};
-
-const WEBSOCKET_VERSION: &str = "13";
-
-/// Largest message of a client.
-const INBOUND_BYTES_MAX: usize = 64 << 10;
+use crate::session::{Session, Step};
 
 /// A client has thousands of siblings and says little.
 const READ_BUFFER_BYTES: usize = 4 << 10;
 
-/// Under load the updates of one tick leave in one flush: a tick as long as what the flushes of all clients cost, about
-/// 10 µs each.
-const FLUSH_TICK_PER_CLIENT: Duration = Duration::from_micros(10);
-const FLUSH_TICK_MAX: Duration = Duration::from_millis(10);
-/// Below the resolution of timers a tick is no wait at all.
-const FLUSH_TICK_MIN: Duration = Duration::from_millis(1);
+/// How long a client may take to say who it is.
+const AUTH_MAX: Duration = Duration::from_secs(10);
 
-/// Events that one frame holds, give or take a burst: what a client costs at most while its frame is on the way.
-const FRAME_EVENTS: usize = 1000;
+/// How often rows are looked at that leave by time alone.
+const SWEEP_PERIOD: Duration = Duration::from_millis(250);
 
 /// Pings without a sign of life, after which a client counts as gone.
 const PINGS_UNANSWERED_MAX: u32 = 4;
@@ -57,71 +45,33 @@ const PINGS_UNANSWERED_MAX: u32 = 4;
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// The closing codes that this protocol adds.
+const CLOSE_UNAUTHORIZED: u16 = 4401;
 const CLOSE_TOO_SLOW: u16 = 4408;
+const CLOSE_TOO_MANY: u16 = 4429;
 
-pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Response {
-    let headers = request.headers();
-    let key = match handshake_key(headers) {
-        Ok(key) => derive_accept_key(key.as_bytes()),
-        Err((status, detail)) => {
-            let headers = [
-                (header::UPGRADE, "websocket"),
-                (header::CONNECTION, "upgrade"),
-                (header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION),
-            ];
-            return (headers, Problem::new(status, detail)).into_response();
-        }
-    };
-    let offered = header_tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL);
-    let Ok(permit) = Arc::clone(&app.connections).try_acquire_owned() else {
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many WebSocket connections").into_response();
-    };
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => Connection::serve(upgraded, &app).await,
-            Err(error) => tracing::debug!(%error, "WebSocket upgrade failed"),
-        }
-        drop(permit);
-    });
-    let accept = HeaderValue::try_from(key).expect("base64 is a header value");
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    if offered {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    }
-    response
-}
-
-fn handshake_key(headers: &HeaderMap) -> Result<&HeaderValue, (StatusCode, &'static str)> {
-    let has_token = |name, wanted: &str| header_tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted));
-    if !has_token(&header::CONNECTION, "upgrade") || !has_token(&header::UPGRADE, "websocket") {
-        return Err((StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket"));
-    }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET_VERSION) {
-        return Err((StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 only"));
-    }
-    headers.get(header::SEC_WEBSOCKET_KEY).ok_or((StatusCode::BAD_REQUEST, "header `sec-websocket-key` is missing"))
-}
-
-fn header_tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
-}
-
-/// One client. It reads the ring at its own pace and holds one frame at a time.
-struct Connection<'a> {
+/// One client. It reads the rings at its own pace and holds one frame at a time.
+pub(super) struct Connection<'a> {
     socket: WebSocketStream<Observed>,
     n_written: Arc<AtomicU64>,
+    format: Format,
     session: Session,
-    hub: &'a Hub,
-    options: &'a PublisherOptions,
-    newest: watch::Receiver<u64>,
+    app: &'a App,
+    bucket: Bucket,
+    standing: Standing,
+    /// As asked for by the client.
+    flush_period: Duration,
     n_heartbeats: u64,
     n_pings_unanswered: u32,
+}
+
+/// Whether the client may ask for anything yet.
+enum Standing {
+    /// Nobody needs a key.
+    Open,
+    Unknown {
+        until: Instant,
+    },
+    Known(Lease),
 }
 
 /// Why a connection ends.
@@ -129,7 +79,9 @@ struct Connection<'a> {
 enum End {
     /// The client closed it or is gone.
     Client,
+    Unauthorized(&'static str),
     TooSlow,
+    TooMany(&'static str),
     TooLarge,
     NotUtf8,
     Protocol,
@@ -137,25 +89,33 @@ enum End {
 }
 
 impl<'a> Connection<'a> {
-    async fn serve(upgraded: Upgraded, app: &'a App) {
+    pub(super) async fn serve(upgraded: Upgraded, app: &'a App, format: Format, identity: Option<Identity>) {
         let _open = OpenClient::count(&app.hub);
         let n_written = Arc::new(AtomicU64::new(0));
         let io = Observed { io: TokioIo::new(upgraded), n_written: Arc::clone(&n_written) };
+        let limits = &app.options.limits;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
-            .max_message_size(Some(INBOUND_BYTES_MAX))
-            .max_frame_size(Some(INBOUND_BYTES_MAX));
+            .max_message_size(Some(limits.message_bytes))
+            .max_frame_size(Some(limits.message_bytes));
+        let standing = if app.keys.are_required() {
+            Standing::Unknown { until: Instant::now() + AUTH_MAX }
+        } else {
+            Standing::Open
+        };
         let mut connection = Self {
             socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             n_written,
-            session: Session::default(),
-            hub: &app.hub,
-            options: &app.options,
-            newest: app.hub.newest(),
+            format,
+            session: Session::new(app.hub.clone(), format),
+            app,
+            bucket: Bucket::new(f64::from(limits.messages_per_second)),
+            standing,
+            flush_period: Duration::ZERO,
             n_heartbeats: 0,
             n_pings_unanswered: 0,
         };
-        let end = match connection.run(app.is_stopping.clone()).await {
+        let end = match connection.run(identity, app.is_stopping.clone()).await {
             Ok(end) | Err(end) => end,
         };
         connection.close(&end).await;
@@ -163,39 +123,46 @@ impl<'a> Connection<'a> {
     }
 
     /// `Ok` and `Err` both tell why it ended; `Err` is what a step could not go on from.
-    async fn run(&mut self, mut is_stopping: watch::Receiver<bool>) -> Result<End, End> {
+    async fn run(&mut self, identity: Option<Identity>, mut is_stopping: watch::Receiver<bool>) -> Result<End, End> {
         self.greet().await?;
-        let mut heartbeat = interval_at(Instant::now() + self.options.heartbeat, self.options.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(identity) = identity {
+            self.admit(None, &identity).await?;
+        }
+        let listener = Arc::clone(self.session.listener());
+        let mut heartbeat = every(self.app.options.heartbeat);
+        let mut sweep = every(SWEEP_PERIOD);
         let mut flush_at = Instant::now();
         let mut has_news = false;
+        let mut stopping = pin!(crate::stopped(&mut is_stopping));
         loop {
             tokio::select! {
                 biased;
-                () = crate::stopped(&mut is_stopping) => return Ok(End::Restart),
+                () = &mut stopping => return Ok(End::Restart),
+                () = listener.woken(), if !has_news => {
+                    has_news = true;
+                    if self.flush_period.is_zero() {
+                        self.flush().await?;
+                        has_news = false;
+                    }
+                }
                 message = self.socket.next() => self.receive(message).await?,
                 _ = heartbeat.tick() => self.beat().await?,
-                // The sender lives in the hub that this connection holds.
-                Ok(()) = self.newest.changed(), if !has_news => has_news = self.session.is_subscribed(),
                 () = sleep_until(flush_at), if has_news => {
                     self.flush().await?;
-                    (has_news, flush_at) = (false, Instant::now() + self.flush_tick());
+                    (has_news, flush_at) = (false, Instant::now() + self.flush_period);
                 }
+                _ = sweep.tick(), if self.session.ages() => self.sweep().await?,
+                () = self.standing.expired() => return Err(End::Unauthorized("no key came in time")),
             }
         }
     }
 
-    fn flush_tick(&self) -> Duration {
-        let n_clients = u32::try_from(self.hub.metrics().clients.get()).unwrap_or(0);
-        let tick = (FLUSH_TICK_PER_CLIENT * n_clients).min(FLUSH_TICK_MAX);
-        if tick < FLUSH_TICK_MIN { Duration::ZERO } else { tick }
-    }
-
     async fn greet(&mut self) -> Result<(), End> {
-        let (epoch, hb_ms) = (self.hub.epoch(), self.options.heartbeat.as_millis());
-        let data = self.hub.data();
-        let status = Status::Connected { proto: PROTOCOL_VERSION, epoch, hb_ms, auth: "none", data };
-        self.send(Frame::of(&ServerEvent::Status(status))).await
+        let hub = &self.app.hub;
+        let hb_ms = u64::try_from(self.app.options.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let auth = if self.app.keys.are_required() { "required" } else { "none" };
+        let status = Status::Connected { proto: PROTOCOL_VERSION, epoch: hub.epoch(), hb_ms, auth, data: hub.data() };
+        self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
     }
 
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -207,51 +174,119 @@ impl<'a> Connection<'a> {
             Some(Err(_)) | None => return Err(End::Client),
         };
         self.n_pings_unanswered = 0;
-        match message {
-            Message::Text(text) => match ClientRequest::parse(&text) {
-                Ok(request) => self.answer(request).await,
-                Err(refusal) => self.send(Frame::refusal(&refusal)).await,
-            },
-            Message::Binary(_) => self.refuse(None, RefusalCode::BadRequest, "text messages only").await,
-            Message::Close(_) => Err(End::Client),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+        let is_allowed = self.bucket.take()
+            && match &self.standing {
+                Standing::Known(lease) => lease.take(),
+                _ => true,
+            };
+        if !is_allowed {
+            return Err(End::TooMany("more messages than are allowed"));
+        }
+        let parsed = match (message, self.format) {
+            (Message::Text(text), Format::Json) => {
+                serde_json::from_str::<Value>(&text).map_err(|error| Refusal::bad(None, format!("no JSON: {error}")))
+            }
+            (Message::Binary(bytes), Format::MessagePack) => rmp_serde::from_slice::<Value>(&bytes)
+                .map_err(|error| Refusal::bad(None, format!("no MessagePack: {error}"))),
+            (Message::Text(_), Format::MessagePack) => Err(Refusal::bad(None, "binary messages only")),
+            (Message::Binary(_), Format::Json) => Err(Refusal::bad(None, "text messages only")),
+            (Message::Close(_), _) => return Err(End::Client),
+            (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => return Ok(()),
+        };
+        match parsed.and_then(ClientRequest::parse) {
+            Ok(request) => self.answer(request).await,
+            Err(refusal) => self.refuse(&refusal).await,
         }
     }
 
-    async fn answer(&mut self, request: ClientRequest) -> Result<(), End> {
-        let id = request.id;
-        match request.action {
-            Action::Ping => self.send(Frame::of(&ServerEvent::Status(Status::Pong { id: id.as_ref() }))).await,
-            Action::Unsubscribe { channels } => {
+    async fn answer(&mut self, ClientRequest { id, action }: ClientRequest) -> Result<(), End> {
+        if let (Standing::Unknown { .. }, Action::Subscribe(_) | Action::Unsubscribe { .. }) = (&self.standing, &action)
+        {
+            let message = "a key is needed first: {\"action\":\"auth\",\"params\":\"<key>\"}".to_owned();
+            return self.refuse(&Refusal { id, code: RefusalCode::Unauthorized, message }).await;
+        }
+        match action {
+            Action::Ping => {
+                let status = Status::Pong { id: id.as_ref() };
+                self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
+            }
+            Action::Auth { secret } => match self.app.keys.identify(&secret) {
+                Some(identity) => self.admit(id, &identity).await,
+                None if !self.app.keys.are_required() => {
+                    self.refuse(&Refusal::bad(id.as_ref(), "no key is needed here")).await
+                }
+                None => {
+                    let message = "the key is unknown".to_owned();
+                    self.refuse(&Refusal { id, code: RefusalCode::Unauthorized, message }).await?;
+                    Err(End::Unauthorized("the key is unknown"))
+                }
+            },
+            Action::Unsubscribe { topics } => {
                 // What happened until now still counts under the old subscriptions.
                 self.flush().await?;
-                self.session.unsubscribe(&channels);
-                self.confirm(id.as_ref()).await
+                self.session.unsubscribe(&topics);
+                self.lease_subscriptions(&[]);
+                self.confirm(id.as_ref(), false).await
             }
-            Action::Subscribe { channels, with_snapshot } => {
+            Action::Subscribe(request) => {
                 self.flush().await?;
-                self.subscribe(id, &channels, with_snapshot).await
+                self.subscribe(id, &request).await
             }
         }
     }
 
-    async fn subscribe(&mut self, id: Option<Value>, channels: &[Channel], with_snapshot: bool) -> Result<(), End> {
-        let newest = *self.newest.borrow_and_update();
-        if let Err(message) = self.session.subscribe(channels, newest) {
-            return self.refuse(id, RefusalCode::BadRequest, message).await;
+    /// Lets a known client in.
+    async fn admit(&mut self, id: Option<Value>, identity: &Identity) -> Result<(), End> {
+        let Some(lease) = self.app.shares.lease(&identity.name, &self.app.options.limits) else {
+            return Err(End::TooMany("the key has too many connections"));
+        };
+        self.standing = Standing::Known(lease);
+        let status = Status::Authenticated { id: id.as_ref(), key: &identity.name };
+        self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
+    }
+
+    async fn subscribe(&mut self, id: Option<Value>, request: &Subscribe) -> Result<(), End> {
+        let limit = self.app.options.limits.subscriptions;
+        if self.session.n_named_with(&request.topics) > limit {
+            let message = format!("more than {limit} subscriptions by name; `SC.*` is one");
+            return self.refuse(&Refusal { id, code: RefusalCode::TooMany, message }).await;
         }
-        self.confirm(id.as_ref()).await?;
-        if with_snapshot { self.send_snapshot(false).await } else { Ok(()) }
+        if !self.lease_subscriptions(&request.topics) {
+            let message = "the key has too many subscriptions".to_owned();
+            return self.refuse(&Refusal { id, code: RefusalCode::TooMany, message }).await;
+        }
+        let recovered = self.session.subscribe(request);
+        if let Some(flush_ms) = request.flush_ms {
+            self.flush_period = Duration::from_millis(flush_ms);
+        }
+        let is_recovered = request.channels().all(|channel| recovered.contains(&channel));
+        self.confirm(id.as_ref(), is_recovered).await?;
+        for channel in request.channels() {
+            // An alert is news, not a state.
+            if request.with_snapshot && !recovered.contains(&channel) && channel != Channel::Alerts {
+                self.send_snapshot(channel, false).await?;
+            }
+        }
+        self.flush().await
     }
 
-    async fn confirm(&mut self, id: Option<&Value>) -> Result<(), End> {
+    /// Whether the key may have the subscriptions that the session has and would get.
+    fn lease_subscriptions(&mut self, added: &[Topic]) -> bool {
+        let n_named = self.session.n_named_with(added);
+        match &mut self.standing {
+            Standing::Known(lease) => lease.subscribe(n_named, &self.app.options.limits),
+            _ => true,
+        }
+    }
+
+    async fn confirm(&mut self, id: Option<&Value>, recovered: bool) -> Result<(), End> {
         let (subs, seq) = (self.session.subscriptions(), self.session.sequences());
-        let status = Status::Success { id, subs, recovered: false, seq, data: self.hub.data() };
-        self.send(Frame::of(&ServerEvent::Status(status))).await
+        let status = Status::Success { id, subs, recovered, seq, data: self.app.hub.data() };
+        self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
     }
 
-    async fn refuse(&mut self, id: Option<Value>, code: RefusalCode, message: impl Into<String>) -> Result<(), End> {
-        self.send(Frame::refusal(&Refusal { id, code, message: message.into() })).await
+    async fn refuse(&mut self, refusal: &Refusal) -> Result<(), End> {
+        self.send(Frame::refusal(self.format, refusal)).await
     }
 
     async fn beat(&mut self) -> Result<(), End> {
@@ -260,50 +295,59 @@ impl<'a> Connection<'a> {
         }
         self.n_pings_unanswered += 1;
         self.n_heartbeats += 1;
-        let mut frame = Frame::new();
+        self.flush().await?;
+        let hub = &self.app.hub;
+        let mut frame = Frame::new(self.format);
         self.session.catch_up(&mut frame);
-        let seq: Sequences = self.session.sequences();
-        let (ts, lag_ms) = (self.hub.now().as_ns(), self.hub.lag_ms());
-        frame.push(&ServerEvent::Hb { n: self.n_heartbeats, ts, seq, lag_ms, data: self.hub.data() });
+        let (n, seq, ts) = (self.n_heartbeats, self.session.sequences(), hub.now().as_ns());
+        frame.push(&ServerEvent::Hb { n, ts, seq, lag_ms: hub.lag_ms(), data: hub.data() });
         self.send(frame).await?;
         self.transmit(Message::Ping(Bytes::new())).await
     }
 
     /// Sends what happened until now.
     async fn flush(&mut self) -> Result<(), End> {
-        let newest = *self.newest.borrow_and_update();
-        while self.session.is_subscribed() && self.session.cursor() < newest {
-            match self.hub.since(self.session.cursor(), FRAME_EVENTS) {
-                Since::Bursts(bursts) => {
-                    if let Some(delta) = self.session.delta(&bursts) {
-                        self.send_counted(delta).await?;
+        self.session.look();
+        for channel in Channel::ALL {
+            loop {
+                match self.session.step(channel) {
+                    Step::Done => break,
+                    Step::Send(delta) => self.send_delta(delta).await?,
+                    Step::Gap => {
+                        self.app.hub.metrics().resyncs.inc();
+                        self.send_snapshot(channel, true).await?;
                     }
-                }
-                Since::Gap => {
-                    self.hub.metrics().resyncs.inc();
-                    self.send_snapshot(true).await?;
+                    Step::Lost => return Err(End::TooSlow),
                 }
             }
         }
         Ok(())
     }
 
-    async fn send_snapshot(&mut self, is_gap: bool) -> Result<(), End> {
-        for page in self.session.restart_from(self.hub.snapshot(), is_gap) {
-            self.send_counted(page).await?;
+    async fn sweep(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        match self.session.sweep() {
+            Some(delta) => self.send_delta(delta).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_snapshot(&mut self, channel: Channel, is_gap: bool) -> Result<(), End> {
+        let mut pages = self.session.restart(channel, is_gap);
+        while let Some(page) = self.session.next_page(&mut pages) {
+            self.send_delta(page).await?;
         }
         Ok(())
     }
 
-    async fn send_counted(&mut self, (frame, n_events): Counted) -> Result<(), End> {
-        self.send(frame).await?;
-        self.hub.metrics().events_sent.inc_by(n_events);
+    async fn send_delta(&mut self, delta: Delta) -> Result<(), End> {
+        self.transmit(delta.message).await?;
+        self.app.hub.metrics().events_sent.inc_by(delta.n_events);
         Ok(())
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), End> {
-        let text = Utf8Bytes::try_from(frame.finish()).expect("JSON is UTF-8");
-        self.transmit(Message::Text(text)).await
+        self.transmit(frame.finish()).await
     }
 
     /// Waits as long as the client takes bytes, however few.
@@ -311,7 +355,7 @@ impl<'a> Connection<'a> {
         let mut sending = pin!(self.socket.send(message));
         loop {
             let n_written = self.n_written.load(Ordering::Relaxed);
-            match timeout(self.options.write_stall_max, &mut sending).await {
+            match timeout(self.app.options.write_stall_max, &mut sending).await {
                 Ok(sent) => return sent.map_err(|_| End::Client),
                 Err(_) if self.n_written.load(Ordering::Relaxed) == n_written => return Err(End::TooSlow),
                 Err(_) => {}
@@ -320,25 +364,29 @@ impl<'a> Connection<'a> {
     }
 
     async fn close(&mut self, end: &End) {
+        let refusal = |code, message: String| Some(Frame::refusal(self.format, &Refusal { id: None, code, message }));
         let (code, reason, last_words) = match end {
             End::Client => (CloseCode::Normal, "", None),
+            End::Unauthorized(reason) => (CLOSE_UNAUTHORIZED.into(), *reason, None),
             End::TooSlow => {
-                self.hub.metrics().slow_clients_dropped.inc();
+                self.app.hub.metrics().slow_clients_dropped.inc();
                 (CLOSE_TOO_SLOW.into(), "too slow", None)
             }
+            End::TooMany(reason) => {
+                (CLOSE_TOO_MANY.into(), *reason, refusal(RefusalCode::TooMany, (*reason).to_owned()))
+            }
             End::TooLarge => {
-                let message = format!("a message is larger than {INBOUND_BYTES_MAX} bytes");
-                let refusal = Refusal { id: None, code: RefusalCode::TooLarge, message };
-                (CloseCode::Size, "message too large", Some(Frame::refusal(&refusal)))
+                let message = format!("a message is larger than {} bytes", self.app.options.limits.message_bytes);
+                (CloseCode::Size, "message too large", refusal(RefusalCode::TooLarge, message))
             }
             End::NotUtf8 => {
                 let message = "a text message is not UTF-8".to_owned();
-                let refusal = Refusal { id: None, code: RefusalCode::BadRequest, message };
-                (CloseCode::Invalid, "not UTF-8", Some(Frame::refusal(&refusal)))
+                (CloseCode::Invalid, "not UTF-8", refusal(RefusalCode::BadRequest, message))
             }
             End::Protocol => (CloseCode::Protocol, "", None),
             End::Restart => {
-                (CloseCode::Restart, "restarting", Some(Frame::of(&ServerEvent::Status(Status::Restarting))))
+                let status = ServerEvent::Status(Status::Restarting);
+                (CloseCode::Restart, "restarting", Some(Frame::of(self.format, &status)))
             }
         };
         let farewell = async {
@@ -360,6 +408,22 @@ impl<'a> Connection<'a> {
     }
 }
 
+impl Standing {
+    /// Returns when the client has been unknown for too long.
+    async fn expired(&self) {
+        match self {
+            Self::Unknown { until } => sleep_until(*until).await,
+            Self::Open | Self::Known(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
 /// Counts a client as long as it lives.
 struct OpenClient<'a>(&'a Hub);
 
@@ -373,41 +437,5 @@ impl<'a> OpenClient<'a> {
 impl Drop for OpenClient<'_> {
     fn drop(&mut self) {
         self.0.metrics().clients.dec();
-    }
-}
-
-/// A transport that tells how many bytes it took.
-struct Observed {
-    io: TokioIo<Upgraded>,
-    n_written: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Observed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Observed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(n_bytes)) = written {
-            self.n_written.fetch_add(n_bytes as u64, Ordering::Relaxed);
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-impl fmt::Debug for Observed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observed").field("n_written", &self.n_written).finish_non_exhaustive()
     }
 }

@@ -12,7 +12,6 @@ use super::answer::Version;
 use super::fields::{self, Picker};
 use super::scan_request::{Format, ScanRequest};
 use crate::board::DataKind;
-use crate::protocol::push_joined;
 use crate::snapshot::{Scan, Snapshot};
 
 /// Longest body of a POST.
@@ -227,6 +226,16 @@ fn percent_encoded(text: &str) -> String {
         byte => format!("%{byte:02X}"),
     });
     encoded.collect()
+}
+
+/// Appends values that are JSON already, with commas between them.
+fn push_joined<'a>(json: &mut Vec<u8>, values: impl Iterator<Item = &'a Bytes>) {
+    for (n, value) in values.enumerate() {
+        if n > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(value);
+    }
 }
 
 #[cfg(test)]
