@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use axum::Router;
 use clap::{Args, ValueEnum};
 use prometheus::Registry;
-use publisher::{BarUpdate, Hub, PublisherOptions};
+use publisher::{BarUpdate, History, Hub, PublisherOptions};
 use runtime::clock;
-use schemas::{Bar, BarFlags, EventTime, Symbol, Timeframe};
+use schemas::{Bar, BarFlags, EventTime, Plan, Symbol, Timeframe};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
@@ -55,7 +55,9 @@ async fn publish(listener: TcpListener, rate: u32) -> anyhow::Result<()> {
             source.apply_bars([update(n)]);
         }
     });
-    publisher::serve(listener, hub, Router::new(), std::future::pending(), options)
+    // Nobody asks for charts here.
+    let history = History::new(Plan::new(["close"; 0]), 0);
+    publisher::serve(listener, hub, history, Router::new(), std::future::pending(), options)
         .await
         .context("the publisher failed")
 }
