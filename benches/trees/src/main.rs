@@ -131,13 +131,13 @@ fn measure(
         for native in &mut *native {
             std::hint::black_box(native.predict(columns, n_rows));
         }
-        native_cpu.push(cpu_now() - cpu_start);
+        native_cpu.push(cpu_now().saturating_sub(cpu_start));
         native_times.push(start.elapsed());
         let (start, cpu_start) = (now(), cpu_now());
         for peer in &mut *peers {
             peer.run(tensor)?;
         }
-        peer_cpu.push(cpu_now() - cpu_start);
+        peer_cpu.push(cpu_now().saturating_sub(cpu_start));
         peer_times.push(start.elapsed());
     }
     let turns = native_times.len();

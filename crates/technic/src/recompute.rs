@@ -129,7 +129,7 @@ pub(crate) fn explain(
     let plan = indicator::plan();
     let models = models::source(config, plan.clone()).load()?;
     let rows = bars.symbols.iter().find(|(known, _)| *known == symbol).map(|(_, rows)| rows.clone());
-    let Some(last) = rows.and_then(|rows| rows.last()) else {
+    let Some(last) = rows.and_then(Iterator::last) else {
         return Err(Usage(format!("{symbol} has no bars in `{}`", dir.display())).into());
     };
     let session = bars.open_time[last];
@@ -207,7 +207,9 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> R
 /// The quantile tables of the sessions of these rows.
 fn history(timeframe: Timeframe, plan: &Plan, rows: &[Latest]) -> TableHistory {
     let mut history = TableHistory::new(plan);
-    feature_batches(timeframe, plan, rows).iter().for_each(|features| history.add(features));
+    for features in &feature_batches(timeframe, plan, rows) {
+        history.add(features);
+    }
     history
 }
 
