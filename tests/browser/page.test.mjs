@@ -49,7 +49,6 @@ async function open({ viewport = DESKTOP, colorScheme = "dark", address = server
   return opened;
 }
 
-const nRows = (of) => of.evaluate(() => window.technic.board.entries.size);
 const symbols = (of) => of.$$eval(".body .row:not([hidden])", (rows) =>
   rows.map((row) => ({ place: Number(row.getAttribute("aria-rowindex")), symbol: row.dataset.symbol })).sort((a, b) => a.place - b.place).map(({ symbol }) => symbol));
 const cells = (of, key) => of.$$eval(`.body .row:not([hidden])`, (rows, key) =>
@@ -79,7 +78,13 @@ test("the page follows the market while it moves, and says what kind of data it 
   assert.match(banner, HAS_DATA ? /^Replay: recorded data/ : /^Synthetic market/);
   assert.match(await page.textContent("footer .kind"), HAS_DATA ? /replayed/ : /synthetic/);
   await atRest(server.address, HAS_DATA ? "2016-12-30" : "2024", REPLAY_MS);
-  assert.ok((await nRows(page)) > 1000);
+  // The page is as far as the server, and its figures are as far as the page.
+  const { rows } = await status(server.address);
+  assert.ok(rows > 1000);
+  await until(page, (rows) => {
+    const count = Number(document.querySelector(".count").textContent.split(" of ")[0].replaceAll(",", ""));
+    return count === rows && window.technic.board.entries.size === rows;
+  }, rows);
 });
 
 test("rows exist only on the screen, and the last one can be reached", async () => {
