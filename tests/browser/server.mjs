@@ -1,4 +1,4 @@
-// The real binary, for a test.
+// The real binary, for a test. It finds its models below TECHNIC_ROOT.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -26,7 +26,7 @@ export async function start(settings, port) {
   for (const [key, value] of Object.entries(all)) {
     env[`TECHNIC__${key.replaceAll(".", "__").toUpperCase()}`] = String(value);
   }
-  const child = spawn(binary, ["run"], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(binary, ["run"], { cwd: process.env.TECHNIC_ROOT ?? ".", env, stdio: ["ignore", "ignore", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const address = `http://127.0.0.1:${port}`;
   const stop = async () => {

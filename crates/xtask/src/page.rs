@@ -37,6 +37,7 @@ pub(crate) fn test(technic: &Path, pictures: Option<&Path>) -> Result<()> {
         .args(["--test", "--test-reporter=spec", "page.test.mjs"])
         .current_dir(folder)
         .env("TECHNIC_BIN", technic)
+        .env("TECHNIC_ROOT", workspace::root())
         .env("CHROMIUM", browser)
         .env("TECHNIC_DATA_DIR", data_dir());
     if let Some(pictures) = pictures {
