@@ -53,7 +53,7 @@ pub(crate) struct Options {
 /// What peers in other languages need.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Tools {
-    /// A Python with FastAPI and uvicorn.
+    /// A Python with `FastAPI` and `uvicorn`.
     #[arg(long, value_name = "FILE", default_value = "python3")]
     #[serde(skip)]
     python: PathBuf,

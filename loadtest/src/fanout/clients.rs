@@ -21,7 +21,7 @@ const PONG_PERIOD: Duration = Duration::from_secs(4);
 /// Connected clients.
 pub(super) struct Clients {
     poll: Poll,
-    clients: Vec<Client>,
+    connected: Vec<Client>,
     buffer: Vec<u8>,
 }
 
@@ -43,11 +43,11 @@ impl Clients {
     /// Connects one after the other. What is sent first subscribes; a server without subscriptions ignores it.
     pub(super) fn connect(address: SocketAddr, n_clients: usize, subscribe: &str) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
-        let mut clients = Self { poll, clients: Vec::with_capacity(n_clients), buffer: vec![0; BUFFER_BYTES] };
+        let mut clients = Self { poll, connected: Vec::with_capacity(n_clients), buffer: vec![0; BUFFER_BYTES] };
         for number in 0..n_clients {
             clients.add(address).with_context(|| format!("client {number} of {n_clients}"))?;
         }
-        for client in &mut clients.clients {
+        for client in &mut clients.connected {
             client.stream.write_all(&text_frame(subscribe))?;
         }
         Ok(clients)
@@ -56,23 +56,23 @@ impl Clients {
     /// One more.
     pub(super) fn add_one(&mut self, address: SocketAddr, subscribe: &str) -> anyhow::Result<()> {
         self.add(address)?;
-        let client = self.clients.last_mut().context("one was just added")?;
+        let client = self.connected.last_mut().context("one was just added")?;
         client.stream.write_all(&text_frame(subscribe)).context("cannot subscribe")
     }
 
     fn add(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let number = self.clients.len();
+        let number = self.connected.len();
         let stream = connect(address)?;
         stream.set_nonblocking(true)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
-        self.clients.push(Client { stream, rest: Vec::new() });
+        self.connected.push(Client { stream, rest: Vec::new() });
         Ok(())
     }
 
     /// Takes away the one that was added last.
     pub(super) fn remove_last(&mut self) {
-        self.clients.pop();
+        self.connected.pop();
     }
 
     /// Reads for a while and counts the updates that arrive.
@@ -84,7 +84,7 @@ impl Clients {
         while started.elapsed() < span {
             if pong_at <= clock::monotonic() {
                 pong_at += PONG_PERIOD;
-                for client in &mut self.clients {
+                for client in &mut self.connected {
                     // Where it does not fit, the socket holds others.
                     client.stream.write_all(&PONG).ok();
                 }
@@ -95,7 +95,7 @@ impl Clients {
             }
             for event in &events {
                 // The last one may have been taken away since.
-                let Some(client) = self.clients.get_mut(event.token().0) else { continue };
+                let Some(client) = self.connected.get_mut(event.token().0) else { continue };
                 client.read(&mut self.buffer, &mut received)?;
             }
         }

@@ -46,13 +46,11 @@ impl Server {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening ").and_then(|address| address.parse().ok());
-        match address {
-            Some(address) => Ok(Self { address, child }),
-            None => {
-                child.kill()?;
-                anyhow::bail!("{} does not say where it listens: `{}`", choice.as_str(), line.trim())
-            }
-        }
+        let Some(address) = address else {
+            child.kill()?;
+            anyhow::bail!("{} does not say where it listens: `{}`", choice.as_str(), line.trim());
+        };
+        Ok(Self { address, child })
     }
 
     /// Lets it make updates. Before, clients connect undisturbed.

@@ -79,7 +79,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
         let returned = try_join_all(returns).await?;
         let cpu = server.cpu_time()?.saturating_sub(cpu_before);
         let mut latencies = Latencies::new()?;
-        returned.iter().for_each(|(_, elapsed)| latencies.record(*elapsed));
+        for (_, elapsed) in &returned {
+            latencies.record(*elapsed);
+        }
         let n_lost = returned.iter().filter(|(client, _)| !client.recovered).count();
         eprintln!("run {run}: all back after {:.0} ms", ms(started));
         let mut figures = latencies.figures_ms().to_vec();
