@@ -110,21 +110,25 @@ async fn the_python_client_goes_on_where_it_was() {
     .await;
 }
 
-/// Node from version 22.18 on runs TypeScript by itself.
+/// Node from version 22.18 on runs TypeScript by itself, older ones with the packages tsx and ws in `NODE_PATH`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_typescript_client_goes_on_where_it_was() {
     let can_run = "process.exit(typeof WebSocket === 'function' && process.features.typescript ? 0 : 1)";
-    let runner = if succeeds("node", &["-e", can_run]) {
-        "node"
-    } else if succeeds("tsx", &["--version"]) {
-        "tsx"
-    } else {
-        eprintln!("skipped: no node that runs TypeScript, and no tsx");
-        return;
-    };
+    let mut arguments = Vec::new();
+    if !succeeds("node", &["-e", can_run]) {
+        let resolve = "require('ws'); console.log(require.resolve('tsx'))";
+        let resolved = Probe::new("node").args(["-e", resolve]).output().ok().filter(|output| output.status.success());
+        let Some(resolved) = resolved else {
+            eprintln!("skipped: no node that runs TypeScript, nor tsx and ws in NODE_PATH");
+            return;
+        };
+        // Not the command tsx, which would leave a process of its own behind.
+        arguments =
+            vec!["--import".to_owned(), format!("file://{}", String::from_utf8(resolved.stdout).unwrap().trim())];
+    }
     check(|url| {
-        let mut command = Command::new(runner);
-        command.arg(example("follow.ts")).args([url, "SC.*"]);
+        let mut command = Command::new("node");
+        command.args(&arguments).arg(example("follow.ts")).args([url, "SC.*"]);
         command
     })
     .await;

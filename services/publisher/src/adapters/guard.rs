@@ -13,7 +13,8 @@ const GUARDED: &str = "/v1/";
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if app.keys.are_required() && request.uri().path().starts_with(GUARDED) {
         let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(identity) = authorization.and_then(|authorization| app.keys.identify_bearer(authorization)) else {
+        let identity = authorization.and_then(|authorization| app.keys.identify_bearer(authorization));
+        let Some(identity) = identity else {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "a key is needed: `authorization: Bearer <key>`");
             let challenge = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return ([challenge], problem).into_response();
