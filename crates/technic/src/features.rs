@@ -55,10 +55,7 @@ pub(crate) fn features(args: &FeaturesArgs) -> anyhow::Result<()> {
         eprintln!("technic: `{}` has no open, high and low; the columns that need them are null", path.display());
     }
     let plan = indicator::plan();
-    let mut inference = match args.predict {
-        true => Some(predictor(args, &bars, &plan)?),
-        false => None,
-    };
+    let mut inference = if args.predict { Some(predictor(args, &bars, &plan)?) } else { None };
     let progress = Progress::bar(bars.symbols.len(), "symbols");
     let context = || format!("cannot write `{}`", args.output.display());
     // Written beside the target and renamed, so that nobody ever reads half a file.
@@ -189,7 +186,9 @@ fn predictor(args: &FeaturesArgs, bars: &DailyBars, plan: &Plan) -> anyhow::Resu
     let mut history = TableHistory::new(plan);
     for group in bars.symbols.chunks(SYMBOLS_PER_GROUP) {
         for ((symbol, _), (kept, columns)) in group.iter().zip(compute(bars, plan, from, group)) {
-            batches(bars, plan, *symbol, &kept, &columns).for_each(|features| history.add(&features));
+            for features in batches(bars, plan, *symbol, &kept, &columns) {
+                history.add(&features);
+            }
         }
         progress.add(group.len());
     }
@@ -207,7 +206,9 @@ fn batches<'a>(
     let partition = Partition::of(symbol);
     rows.chunks(ROWS_MAX).enumerate().map(move |(chunk, chunk_rows)| {
         let mut builder = BarBatchBuilder::new(partition);
-        chunk_rows.iter().for_each(|&row| builder.push(symbol, bars.bar(row)));
+        for &row in chunk_rows {
+            builder.push(symbol, bars.bar(row));
+        }
         let header = Header {
             timeframe: Timeframe::D1,
             partition,

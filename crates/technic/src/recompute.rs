@@ -207,7 +207,9 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> R
 /// The quantile tables of the sessions of these rows.
 fn history(timeframe: Timeframe, plan: &Plan, rows: &[Latest]) -> TableHistory {
     let mut history = TableHistory::new(plan);
-    feature_batches(timeframe, plan, rows).iter().for_each(|features| history.add(features));
+    for features in feature_batches(timeframe, plan, rows) {
+        history.add(&features);
+    }
     history
 }
 

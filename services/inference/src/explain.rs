@@ -251,9 +251,15 @@ mod tests {
                 return Node::Leaf { value };
             }
             let (left, right) = (2 * node + 1, 2 * node + 2);
-            Node::Split { feature: node * 5 % 4, threshold: value / 2.0, missing_left: node % 3 == 0, left, right }
+            Node::Split {
+                feature: node * 5 % 4,
+                threshold: value / 2.0,
+                missing_left: node.is_multiple_of(3),
+                left,
+                right,
+            }
         };
-        let tree = Tree { nodes: (0..2 * n_splits + 1).map(node).collect() };
+        let tree = Tree { nodes: (0..=2 * n_splits).map(node).collect() };
         let mut covers = vec![0.0; tree.nodes.len()];
         for node in (0..covers.len()).rev() {
             covers[node] =

@@ -266,7 +266,9 @@ impl Sessions {
             let tables = knots.chunks_exact(N_KNOTS).map(QuantileTable::from_knots).collect();
             restored.push(ClosedSession { session, tables });
         }
-        restored.into_iter().for_each(|closed| self.insert(closed));
+        for closed in restored {
+            self.insert(closed);
+        }
         while self.closed.len() > CLOSED_MAX {
             self.closed.pop_first();
         }

@@ -68,6 +68,7 @@ impl InferenceStage {
     }
 
     /// Knows the tables of all sessions of a history.
+    #[must_use]
     pub fn with_history(mut self, history: TableHistory) -> Self {
         history.close().for_each(|closed| self.sessions.insert(closed));
         self
