@@ -129,7 +129,7 @@ pub(crate) fn explain(
     let plan = indicator::plan();
     let models = models::source(config, plan.clone()).load()?;
     let rows = bars.symbols.iter().find(|(known, _)| *known == symbol).map(|(_, rows)| rows.clone());
-    let Some(last) = rows.and_then(|rows| rows.last()) else {
+    let Some(last) = rows.and_then(Iterator::last) else {
         return Err(Usage(format!("{symbol} has no bars in `{}`", dir.display())).into());
     };
     let session = bars.open_time[last];
