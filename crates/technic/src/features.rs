@@ -186,7 +186,9 @@ fn predictor(args: &FeaturesArgs, bars: &DailyBars, plan: &Plan) -> anyhow::Resu
     let mut history = TableHistory::new(plan);
     for group in bars.symbols.chunks(SYMBOLS_PER_GROUP) {
         for ((symbol, _), (kept, columns)) in group.iter().zip(compute(bars, plan, from, group)) {
-            batches(bars, plan, *symbol, &kept, &columns).for_each(|features| history.add(&features));
+            for features in batches(bars, plan, *symbol, &kept, &columns) {
+                history.add(&features);
+            }
         }
         progress.add(group.len());
     }

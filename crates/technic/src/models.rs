@@ -108,9 +108,9 @@ fn verify(args: &ModelsArgs) -> anyhow::Result<()> {
     }
 }
 
-/// A contribution to a prediction.
+/// What an input adds to a prediction.
 #[derive(Serialize)]
-struct Part<'a> {
+struct Added<'a> {
     input: &'a str,
     /// `null` where it is missing.
     value: Option<f32>,
@@ -125,15 +125,15 @@ struct Explained<'a> {
     /// What bias and contributions add up to: the prediction, or the log-odds of a probability.
     sum: f64,
     /// Largest first.
-    contributions: Vec<Part<'a>>,
+    contributions: Vec<Added<'a>>,
 }
 
 impl<'a> Explained<'a> {
     fn new(explained: &'a ExplainedPrediction) -> Self {
         let ExplainedPrediction { model, prediction, inputs, explanation } = explained;
         let contributions = inputs.iter().zip(&explanation.contributions);
-        let mut contributions: Vec<Part> = contributions
-            .map(|((input, value), &contribution)| Part {
+        let mut contributions: Vec<Added> = contributions
+            .map(|((input, value), &contribution)| Added {
                 input,
                 value: Some(*value).filter(|value| !value.is_nan()),
                 contribution,
@@ -162,7 +162,7 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     for Explained { model, prediction, bias, sum, contributions } in &explained {
         let prediction = prediction.map_or_else(|| "missing: no input is known".to_owned(), |p| format!("{p:+.6}"));
         writeln!(text, "\n{} {}: {prediction}\n  {bias:+.6}  of everybody", model.name, model.version)?;
-        for Part { input, value, contribution } in contributions.iter().take(CONTRIBUTIONS_SHOWN) {
+        for Added { input, value, contribution } in contributions.iter().take(CONTRIBUTIONS_SHOWN) {
             let value = value.map_or_else(|| "missing".to_owned(), |value| format!("{value:.3}"));
             writeln!(text, "  {contribution:+.6}  {input} = {value}")?;
         }

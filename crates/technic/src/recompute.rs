@@ -207,8 +207,8 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> R
 /// The quantile tables of the sessions of these rows.
 fn history(timeframe: Timeframe, plan: &Plan, rows: &[Latest]) -> TableHistory {
     let mut history = TableHistory::new(plan);
-    for features in &feature_batches(timeframe, plan, rows) {
-        history.add(features);
+    for features in feature_batches(timeframe, plan, rows) {
+        history.add(&features);
     }
     history
 }

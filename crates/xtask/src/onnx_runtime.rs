@@ -26,7 +26,7 @@ pub(crate) fn fetch() -> Result<PathBuf> {
             requirements: "onnxruntime.txt",
             // The library is the same for every Python; the wheels of this one are pinned.
             pip_args: &["--python-version", "3.12", "--implementation", "cp", "--abi", "cp312"],
-            name_prefix: "onnxruntime-",
+            archive_prefix: "onnxruntime-",
             folder: "onnxruntime/capi".to_owned(),
             // `libonnxruntime.so.1.24.4`, `libonnxruntime.1.24.4.dylib`
             file_prefix: format!("{prefix}onnxruntime."),

