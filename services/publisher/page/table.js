@@ -297,7 +297,8 @@ export class Table {
       element.dataset["symbol"] = row.symbol;
       shown.symbol = row.symbol;
     }
-    const isFlashing = isSame && this.flash && shown.entry !== entry && entry.changedAt > 0;
+    const isUnchanged = isSame && shown.entry === entry;
+    const isFlashing = isSame && this.flash && !isUnchanged && entry.changedAt > 0;
     shown.entry = entry;
     this.#columns.forEach((column, n) => {
       const cell = /** @type {HTMLElement} */ (shown.cells[n]);
@@ -305,6 +306,8 @@ export class Table {
         this.#drawSymbol(cell, shown, entry, place);
         return;
       }
+      // Time passes for every row, nothing else does.
+      if (isUnchanged && column.key !== "fresh") return;
       const text = column.text(entry, now);
       const tone = column.tone?.(entry) ?? "";
       if (column.key === "merit") {
