@@ -1,4 +1,5 @@
-//! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE]`.
+//! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target
+//! baseline|avx2|avx512]`.
 //!
 //! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
 //! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
@@ -16,7 +17,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use indicator::{Slot, Values, close_all, plan, recompute_many, recompute_rows};
+use indicator::{Slot, Target, Values, close_all, plan, recompute_many, recompute_rows};
 use schemas::Bar;
 use serde::Serialize;
 
@@ -53,17 +54,20 @@ struct Options {
     json: Option<String>,
     /// Only rows whose name contains this.
     only: String,
+    /// Instead of the best one that the processor has.
+    target: Option<Target>,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options = Self { seconds: 2.0, json: None, only: String::new() };
+        let mut options = Self { seconds: 2.0, json: None, only: String::new(), target: None };
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{flag} needs a value"));
             match flag.as_str() {
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--json" => options.json = Some(value()?),
                 "--only" => options.only = value()?,
+                "--target" => options.target = Some(target(&value()?)?),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
                 _ => bail!("unknown option {flag}"),
@@ -73,8 +77,20 @@ impl Options {
     }
 }
 
+fn target(name: &str) -> anyhow::Result<Target> {
+    match name {
+        "baseline" => Ok(Target::Baseline),
+        "avx2" => Ok(Target::Avx2),
+        "avx512" => Ok(Target::Avx512),
+        _ => bail!("{name} is neither baseline, nor avx2, nor avx512"),
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse(env::args().skip(1))?;
+    if let Some(target) = options.target {
+        target.choose()?;
+    }
     let mut bench = Bench { options, lines: Vec::new() };
     println!("slot: {} bytes", size_of::<Slot>());
     println!(

@@ -1,9 +1,10 @@
 //! A bar for each of many slots at once.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use schemas::Bar;
 
 use crate::slot::{Slot, is_impossible};
+use crate::target::dispatch;
 use crate::values::Values;
 
 /// Takes in a final bar for each slot, and calls `sink` with the place of the slot and its row.
@@ -15,7 +16,7 @@ use crate::values::Values;
 /// When there are not as many bars as slots.
 pub fn close_all(slots: &mut [Slot], bars: &[Bar], sink: &mut impl FnMut(usize, Values)) {
     assert_eq!(slots.len(), bars.len(), "a bar for each slot");
-    Arch::new().dispatch(CloseAll { slots, bars, sink });
+    dispatch(CloseAll { slots, bars, sink });
 }
 
 struct CloseAll<'a> {

@@ -54,6 +54,12 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
     }
 }
 
+/// A term of several windows. Attributes may stand before an argument, not before what a variable is set to.
+#[inline(always)]
+pub(crate) fn term<R>(term: impl Fn(usize) -> R + Copy) -> impl Fn(usize) -> R + Copy {
+    term
+}
+
 /// A sum over ever more of a window.
 pub(crate) struct Sum<S: Simd, L: Figure<S>>(Total<S, L>);
 
