@@ -1,12 +1,13 @@
-//! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target
-//! baseline|avx2|avx512]`.
+//! The indicator engine beside the crate `ta-lib`, in one run:
+//! `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target baseline|avx2|avx512]`.
 //!
 //! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
 //! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
 //! both sides must show the same for one of them. The peer keeps a whole recompute in its buffers, ours hands over row by
 //! row while they are in the cache.
 //!
-//! `cargo run --release -p bench-indicator`: no bench target of `indicator` itself, whose users would else build the peers.
+//! `cargo bench -p indicator` runs it, too. The peers are dependencies of this crate alone, so that users of `indicator` do
+//! not build them.
 
 mod market;
 mod peer;
@@ -26,8 +27,8 @@ use crate::peer::{COLUMNS, Row, Series, Streams};
 
 const N_SLOTS: usize = 6_000;
 const N_HISTORY: usize = 300;
-/// Of a recompute.
-const N_SYMBOLS: usize = 64;
+/// Of a recompute: as few that some rounds are undisturbed even on a busy machine.
+const N_SYMBOLS: usize = 16;
 const N_BARS: usize = 451;
 /// Of the bars that slots take in.
 const N_DAYS: usize = 4;
@@ -92,7 +93,7 @@ fn main() -> anyhow::Result<()> {
         target.choose()?;
     }
     let mut bench = Bench { options, lines: Vec::new() };
-    println!("slot: {} bytes", size_of::<Slot>());
+    println!("slot: {} bytes; targets: {:?}", size_of::<Slot>(), Target::available());
     println!(
         "                                        | median: ours ns   peer ns      × goal | fastest: ours ns   peer ns      ×"
     );

@@ -31,7 +31,12 @@ impl WithSimd for CloseAll<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (place, (slot, bar)) in self.slots.iter_mut().zip(self.bars).enumerate() {
+        for (place, bar) in self.bars.iter().enumerate() {
+            // On its way into the cache while the slot before it is computed.
+            if let Some(next) = self.slots.get(place + 1) {
+                next.tapes.load();
+            }
+            let slot = &mut self.slots[place];
             let values = if is_impossible(bar) { Values::missing() } else { slot.close_with(simd, bar) };
             (self.sink)(place, values);
         }

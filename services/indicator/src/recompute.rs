@@ -135,7 +135,7 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut group = Group::new(simd);
+        let mut group = Group::new(simd, self.wanted);
         for segments in self.segments.chunks(Lanes::<S>::N) {
             group.run(segments, self.wanted, self.sink);
         }
@@ -160,7 +160,8 @@ struct Group<S: Simd> {
     volumes: Vec<Lanes<S>>,
     gaps: Vec<Lanes<S>>,
     rsis: Vec<Lanes<S>>,
-    doubling: Doubling<Lanes<S>>,
+    /// For all rows: a last one alone looks at its windows.
+    doubling: Option<Doubling<Lanes<S>>>,
     inverses: Vec<Lanes<S>>,
     returns: Vec<Lanes<S>>,
     log_returns: Vec<Lanes<S>>,
@@ -178,7 +179,7 @@ struct Group<S: Simd> {
 
 impl<S: Simd> Group<S> {
     #[inline(always)]
-    fn new(simd: S) -> Self {
+    fn new(simd: S, wanted: Wanted) -> Self {
         let zeros = |n: usize| vec![Lanes::splat(simd, 0.0); n + N_CHUNK];
         Self {
             simd,
@@ -189,7 +190,7 @@ impl<S: Simd> Group<S> {
             volumes: zeros(N_VOLUMES),
             gaps: zeros(N_GAPS),
             rsis: zeros(N_RSIS),
-            doubling: Doubling::new(Lanes::splat(simd, 0.0)),
+            doubling: (wanted == Wanted::Every).then(|| Doubling::new(Lanes::splat(simd, 0.0))),
             inverses: zeros(N_CLOSES),
             returns: zeros(N_RETURNS),
             log_returns: zeros(N_LOG_RETURNS),
@@ -280,7 +281,8 @@ impl<S: Simd> Group<S> {
             let i = start + at;
             let bar = self.input(at, true);
             let past = self.past(at);
-            let (extremes, near_extremes) = self.doubling.extremes(i);
+            let doubling = self.doubling.as_ref().expect("it is there for all rows");
+            let (extremes, near_extremes) = doubling.extremes(i);
             let windows = Windows::of(&past, extremes);
             let near = Near::of(&past, near_extremes);
             let paths = Paths { of_9: near.path9, of_29: windows.path29 };
@@ -295,7 +297,8 @@ impl<S: Simd> Group<S> {
             for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| i < segment.bars.len()) {
                 sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
             }
-            self.doubling.put(i, bar, step.rsi, terms.rsi_places);
+            let doubling = self.doubling.as_mut().expect("it is there for all rows");
+            doubling.put(i, bar, step.rsi, terms.rsi_places);
             self.keep(at, bar, step);
             self.keep_terms(at, bar, step, &terms);
         }

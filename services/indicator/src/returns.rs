@@ -3,7 +3,7 @@ use pulp::Simd;
 use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{Sum, sum, term};
+use crate::window::{Moments, sum, term};
 
 /// Sessions a year, to annualise.
 const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -44,30 +44,17 @@ impl<L: Lane> ReturnSums<L> {
             #[inline(always)]
             |age| past.returns(age) - newest.spread(past.simd),
         );
-        let square = term(
-            #[inline(always)]
-            |age| above(age) * above(age),
-        );
-        let mut sum = Sum::new(past.simd, zero);
-        let mut squares = Sum::new(past.simd, zero);
+        let mut moments = Moments::new(past.simd, zero);
         let newest = past.newest_log_return();
         let above_log = term(
             #[inline(always)]
             |age| past.log_returns(age) - newest.spread(past.simd),
         );
         Self {
-            of_9: [sum.with::<0, 9>(above), squares.with::<0, 9>(square)],
-            of_19: [sum.with::<9, 19>(above), squares.with::<9, 19>(square)],
-            of_59: [sum.with::<19, 59>(above), squares.with::<19, 59>(square)],
-            log_of_19: [
-                self::sum::<S, L, 19>(past.simd, zero, above_log),
-                self::sum::<S, L, 19>(
-                    past.simd,
-                    zero,
-                    #[inline(always)]
-                    |age| above_log(age) * above_log(age),
-                ),
-            ],
+            of_9: moments.with::<0, 9>(above),
+            of_19: moments.with::<9, 19>(above),
+            of_59: moments.with::<19, 59>(above),
+            log_of_19: Moments::new(past.simd, zero).with::<0, 19>(above_log),
         }
     }
 

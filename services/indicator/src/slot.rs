@@ -1,13 +1,14 @@
 use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
-use crate::channel::{Channel, N_YEAR, range13, year};
+use crate::channel::{Channel, Channels, N_YEAR, range13, year};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{Input, N_CLOSES, Past};
 use crate::kama::Paths;
 use crate::near::{Near, NearExtremes};
 use crate::plan::N_COLUMNS;
 use crate::state::{State, Unit};
+use crate::stochastic::RsiPlaces;
 use crate::tapes::{Entry, Offset, Tapes};
 use crate::target::dispatch;
 use crate::terms::NewTerms;
@@ -110,22 +111,22 @@ impl Slot {
     /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
     #[inline(always)]
     pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
-        let (stepped, values) = self.calc(simd, bar);
-        let of_year = self.head.is_fresh.then_some(self.windows.extremes.year);
+        let (stepped, carried, values) = self.calc(simd, bar);
         self.take_in(&stepped);
-        self.refresh(simd, of_year);
+        self.refresh(simd, Some(carried));
         values
     }
 
     /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
-    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Values) {
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Carried, Values) {
+        self.tapes.load();
         let past = self.past(simd);
         let found;
         let windows = if self.head.is_fresh {
             &self.windows
         } else {
-            found = find_windows(&past, None);
+            found = simd.vectorize(FindWindows { past: &past, of_year: None, rsis: None });
             &found
         };
         let near = Near::of(&past, NearExtremes::of(&past));
@@ -136,7 +137,9 @@ impl Slot {
         let n_bars = n_before + 1;
         let mut row = [0.0; N_COLUMNS];
         Scene { hot, step, windows, near: &near, past: &past, bar: input, terms: &terms, n_bars }.columns(&mut row);
-        (stepped, Values::new(row, n_bars))
+        let [_, before] = windows.extremes.rsis.0;
+        let carried = Carried { year: windows.extremes.year, rsis: RsiPlaces([before, terms.rsi_places]) };
+        (stepped, carried, Values::new(row, n_bars))
     }
 
     #[inline(always)]
@@ -171,34 +174,44 @@ impl Slot {
         self.head = Head { n_bars, offset, is_fresh: false, hot: stepped.hot };
     }
 
-    /// Finds what the windows hold. `before` is the year before the newest bar, if it is known.
+    /// Finds what the windows hold, without looking for what is known from the bar before.
     #[inline(always)]
-    pub(crate) fn refresh<S: Simd>(&mut self, simd: S, before: Option<Channel<f64>>) {
+    pub(crate) fn refresh<S: Simd>(&mut self, simd: S, carried: Option<Carried>) {
         let past = self.tapes.past(simd, self.head.offset);
         let n_bars = self.head.n_bars as usize;
-        let leaving = past.close_before(N_CLOSES);
-        let of_year = match before {
-            // A year of closes is looked through only when an extreme leaves it.
-            Some(year) if n_bars > N_YEAR && year.low < leaving && leaving < year.high => {
-                Some(year.with(past.close(), past.close()))
+        let (leaving, newest) = (past.close_before(N_CLOSES), past.close());
+        let of_year = match carried {
+            // A year of closes is looked through only when an extreme leaves it that the newest does not replace.
+            Some(Carried { year, .. })
+                if n_bars > N_YEAR
+                    && (leaving < year.high || newest >= year.high)
+                    && (leaving > year.low || newest <= year.low) =>
+            {
+                Some(year.with(newest, newest))
             }
             _ if n_bars >= N_YEAR => None,
             _ => Some(Channel::default()),
         };
-        self.windows = find_windows(&past, of_year);
+        let rsis = carried.map(|carried| carried.rsis);
+        self.windows = simd.vectorize(FindWindows { past: &past, of_year, rsis });
         self.head.is_fresh = true;
     }
 }
 
-/// What the windows hold; the extremes of a year may be known. A function of its own: it is as large as everything else.
-#[inline(always)]
-fn find_windows<S: Simd>(past: &Past<S, f64>, of_year: Option<Channel<f64>>) -> Windows<f64> {
-    past.simd.vectorize(FindWindows { past, of_year })
+/// What the windows after a bar have of those before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Carried {
+    /// Before the bar.
+    year: Channel<f64>,
+    /// With that of the bar.
+    rsis: RsiPlaces<f64>,
 }
 
+/// What the windows hold; some of it may be known. A function of its own: it is as large as everything else.
 struct FindWindows<'a, S> {
     past: &'a Past<'a, S, f64>,
     of_year: Option<Channel<f64>>,
+    rsis: Option<RsiPlaces<f64>>,
 }
 
 impl<S: Simd> WithSimd for FindWindows<'_, S> {
@@ -206,8 +219,9 @@ impl<S: Simd> WithSimd for FindWindows<'_, S> {
 
     #[inline(always)]
     fn with_simd<T: Simd>(self, _: T) -> Windows<f64> {
-        let of_year = if let Some(known) = self.of_year { known } else { year(self.past) };
-        Windows::of(self.past, WindowExtremes::of(self.past, of_year))
+        let year = if let Some(known) = self.of_year { known } else { year(self.past) };
+        let rsis = if let Some(known) = self.rsis { known } else { RsiPlaces::of(self.past) };
+        Windows::of(self.past, WindowExtremes { channels: Channels::of(self.past), rsis, year })
     }
 }
 
@@ -221,7 +235,7 @@ impl WithSimd for Amend<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Values {
-        self.slot.calc(simd, self.bar).1
+        self.slot.calc(simd, self.bar).2
     }
 }
 

@@ -100,11 +100,18 @@ pub(crate) fn mark_missing<S: Simd>(simd: S, row: &mut [S::f64s; N_COLUMNS], n_b
     }
     // The product of 0 and a number that is not finite is not one, nor is any sum with it. Several sums, that none waits for
     // the one before.
-    let mut products = [zero; 4];
-    for (i, numbers) in row.iter().enumerate() {
-        products[i % 4] = products[i % 4] + Lanes::new(simd, *numbers) * 0.0;
+    let (parts, rest) = row.as_chunks::<4>();
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    for part in parts {
+        a = a + Lanes::new(simd, part[0]) * 0.0;
+        b = b + Lanes::new(simd, part[1]) * 0.0;
+        c = c + Lanes::new(simd, part[2]) * 0.0;
+        d = d + Lanes::new(simd, part[3]) * 0.0;
     }
-    let product = (products[0] + products[1]) + (products[2] + products[3]);
+    for numbers in rest {
+        a = a + Lanes::new(simd, *numbers) * 0.0;
+    }
+    let product = (a + b) + (c + d);
     let flaw = Lanes::select(product.is_equal(zero), zero, zero.constant(1.0));
     if Lanes::any(flaw.is_above(zero)) {
         // Only a number that is not one differs from itself.
