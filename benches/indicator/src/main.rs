@@ -1,11 +1,13 @@
-//! The indicator engine beside the crate `ta-lib`, in one run: `bench-indicator [--seconds N] [--json FILE]`.
+//! The indicator engine beside the crate `ta-lib`, in one run:
+//! `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target baseline|avx2|avx512]`.
 //!
 //! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
 //! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
 //! both sides must show the same for one of them. The peer keeps a whole recompute in its buffers, ours hands over row by
 //! row while they are in the cache.
 //!
-//! `cargo run --release -p bench-indicator`: no bench target of `indicator` itself, whose users would else build the peers.
+//! `cargo bench -p indicator` runs it, too. The peers are dependencies of this crate alone, so that users of `indicator` do
+//! not build them.
 
 mod market;
 mod peer;
@@ -16,7 +18,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use indicator::{Slot, Values, close_all, plan, recompute_many, recompute_rows};
+use indicator::{Slot, Target, Values, close_all, plan, recompute_many, recompute_rows};
 use schemas::Bar;
 use serde::Serialize;
 
@@ -25,8 +27,8 @@ use crate::peer::{COLUMNS, Row, Series, Streams};
 
 const N_SLOTS: usize = 6_000;
 const N_HISTORY: usize = 300;
-/// Of a recompute.
-const N_SYMBOLS: usize = 64;
+/// Of a recompute: as few that some rounds are undisturbed even on a busy machine.
+const N_SYMBOLS: usize = 16;
 const N_BARS: usize = 451;
 /// Of the bars that slots take in.
 const N_DAYS: usize = 4;
@@ -53,17 +55,20 @@ struct Options {
     json: Option<String>,
     /// Only rows whose name contains this.
     only: String,
+    /// Instead of the best one that the processor has.
+    target: Option<Target>,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options = Self { seconds: 2.0, json: None, only: String::new() };
+        let mut options = Self { seconds: 2.0, json: None, only: String::new(), target: None };
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{flag} needs a value"));
             match flag.as_str() {
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--json" => options.json = Some(value()?),
                 "--only" => options.only = value()?,
+                "--target" => options.target = Some(target(&value()?)?),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
                 _ => bail!("unknown option {flag}"),
@@ -73,10 +78,22 @@ impl Options {
     }
 }
 
+fn target(name: &str) -> anyhow::Result<Target> {
+    match name {
+        "baseline" => Ok(Target::Baseline),
+        "avx2" => Ok(Target::Avx2),
+        "avx512" => Ok(Target::Avx512),
+        _ => bail!("{name} is neither baseline, nor avx2, nor avx512"),
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse(env::args().skip(1))?;
+    if let Some(target) = options.target {
+        target.choose()?;
+    }
     let mut bench = Bench { options, lines: Vec::new() };
-    println!("slot: {} bytes", size_of::<Slot>());
+    println!("slot: {} bytes; targets: {:?}", size_of::<Slot>(), Target::available());
     println!(
         "                                        | median: ours ns   peer ns      × goal | fastest: ours ns   peer ns      ×"
     );

@@ -1,7 +1,7 @@
 use crate::figure::Figure;
-use crate::input::{Input, Past};
-use crate::lane::Lane;
-use crate::window::Sum;
+use crate::input::Past;
+use crate::lane::{Lane, inverses_or_zero};
+use crate::window::{Sum, sum, term};
 use pulp::Simd;
 
 /// What a bar moved at most, counted from the close before it.
@@ -25,55 +25,70 @@ pub(crate) fn buying_pressure<L: Lane>(low: L, close: L, previous_close: L) -> L
     close - low.lower(previous_close)
 }
 
-/// Sums of the last 7, 14 and 28 bars.
-#[derive(Debug, Clone, Copy)]
+/// Sums of the 27 bars before the one at hand.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RangeSums<L> {
-    pub(crate) buying_pressure: [L; 3],
-    pub(crate) true_range: [L; 3],
+    buying_pressure: L,
+    true_range: L,
 }
 
 impl<L: Lane> RangeSums<L> {
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
     where
         L: Figure<S>,
     {
-        let zero = bar.close.zero();
-        let now = true_range(bar.high, bar.low, past.close());
-        let mut before = Sum::new(past.simd, zero);
-        let range7 = now
-            + before.with::<0, 6>(
-                #[inline(always)]
-                |age| past.true_ranges(age),
-            );
-        let range14 = now
-            + before.with::<6, 13>(
-                #[inline(always)]
-                |age| past.true_ranges(age),
-            );
-        let range28 = now
-            + before.with::<13, 27>(
-                #[inline(always)]
-                |age| past.true_ranges(age),
-            );
-        let now = buying_pressure(bar.low, bar.close, past.close());
-        let mut before = Sum::new(past.simd, zero);
-        let pressure7 = now
-            + before.with::<0, 6>(
+        let zero = past.close().zero();
+        Self {
+            buying_pressure: sum::<S, L, 27>(
+                past.simd,
+                zero,
                 #[inline(always)]
                 |age| past.buying(age),
-            );
-        let pressure14 = now
-            + before.with::<6, 13>(
+            ),
+            true_range: sum::<S, L, 27>(
+                past.simd,
+                zero,
                 #[inline(always)]
-                |age| past.buying(age),
-            );
-        let pressure28 = now
-            + before.with::<13, 27>(
-                #[inline(always)]
-                |age| past.buying(age),
-            );
-        Self { buying_pressure: [pressure7, pressure14, pressure28], true_range: [range7, range14, range28] }
+                |age| past.true_ranges(age),
+            ),
+        }
+    }
+}
+
+/// Sums of the 6 and 13 bars before the one at hand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NearRanges<L> {
+    buying_pressure: [L; 2],
+    true_range: [L; 2],
+}
+
+impl<L: Lane> NearRanges<L> {
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        let zero = past.close().zero();
+        let (mut pressure, mut range) = (Sum::new(past.simd, zero), Sum::new(past.simd, zero));
+        let buying = term(
+            #[inline(always)]
+            |age| past.buying(age),
+        );
+        let ranges = term(
+            #[inline(always)]
+            |age| past.true_ranges(age),
+        );
+        Self {
+            buying_pressure: [pressure.with::<0, 6>(buying), pressure.with::<6, 13>(buying)],
+            true_range: [range.with::<0, 6>(ranges), range.with::<6, 13>(ranges)],
+        }
+    }
+
+    /// Of the last 14 bars.
+    #[inline(always)]
+    pub(crate) fn mean_range14(&self, true_range: L) -> L {
+        (self.true_range[1] + true_range) * (1.0 / 14.0)
     }
 
     /// Ultimate oscillator 7, 14, 28.
@@ -87,10 +102,13 @@ impl<L: Lane> RangeSums<L> {
     /// # Source
     /// TA-Lib `ULTOSC`; a window without any range counts 0.
     #[inline(always)]
-    pub(crate) fn ultimate_oscillator(&self) -> L {
-        let fast = self.buying_pressure[0].over_or_zero(self.true_range[0]);
-        let middle = self.buying_pressure[1].over_or_zero(self.true_range[1]);
-        let slow = self.buying_pressure[2].over_or_zero(self.true_range[2]);
+    pub(crate) fn ultimate_oscillator(&self, before: &RangeSums<L>, buying_pressure: L, true_range: L) -> L {
+        let [pressure7, pressure14] = self.buying_pressure;
+        let [range7, range14] = self.true_range;
+        let [inverse7, inverse14] = inverses_or_zero([range7 + true_range, range14 + true_range]);
+        let fast = (pressure7 + buying_pressure) * inverse7;
+        let middle = (pressure14 + buying_pressure) * inverse14;
+        let slow = (before.buying_pressure + buying_pressure).over_or_zero(before.true_range + true_range);
         (fast * 4.0 + middle * 2.0 + slow) * (100.0 / 7.0)
     }
 }

@@ -38,7 +38,8 @@ impl<L: Lane> Directional<L> {
         let down = past.low() - bar.low;
         let plus = L::select(L::both(up.is_above(zero), up.is_above(down)), up, zero);
         let minus = L::select(L::both(down.is_above(zero), down.is_above(up)), down, zero);
-        let smooth = |sum: L, new: L| if n_before >= PERIOD { sum - sum / f64::from(PERIOD) + new } else { sum + new };
+        let share = 1.0 / f64::from(PERIOD);
+        let smooth = |sum: L, new: L| if n_before >= PERIOD { sum - sum * share + new } else { sum + new };
         let mut next = self;
         next.plus = smooth(self.plus, plus);
         next.minus = smooth(self.minus, minus);
@@ -49,14 +50,11 @@ impl<L: Lane> Directional<L> {
         next
     }
 
+    /// Plus and minus.
     #[inline(always)]
-    pub(crate) fn plus_indicator(&self) -> L {
-        self.plus.over_or_zero(self.range) * 100.0
-    }
-
-    #[inline(always)]
-    pub(crate) fn minus_indicator(&self) -> L {
-        self.minus.over_or_zero(self.range) * 100.0
+    pub(crate) fn indicators(&self) -> [L; 2] {
+        let percent = self.range.constant(100.0).over_or_zero(self.range);
+        [self.plus * percent, self.minus * percent]
     }
 
     #[inline(always)]
@@ -65,13 +63,14 @@ impl<L: Lane> Directional<L> {
         let total = self.plus + self.minus;
         let is_undefined = L::either(total.is_equal(zero), self.range.is_equal(zero));
         let period = f64::from(PERIOD);
+        let share = 1.0 / period;
         let now = (self.plus - self.minus).abs() / total * 100.0;
         if n_before >= 2 * PERIOD {
-            let next = (self.index * (period - 1.0) + now) / period;
+            let next = (self.index * (period - 1.0) + now) * share;
             L::select(is_undefined, self.index, next)
         } else {
             let sum = self.index + L::select(is_undefined, zero, now);
-            if n_before + 1 == 2 * PERIOD { sum / period } else { sum }
+            if n_before + 1 == 2 * PERIOD { sum * share } else { sum }
         }
     }
 }

@@ -5,6 +5,7 @@ use pulp::Simd;
 
 use crate::lane::Lane;
 use crate::lanes::{Lanes, higher, lower};
+use crate::logarithm::ln_all;
 
 /// Independent accumulators that the processor works on at once.
 pub(crate) const N_ACCUMULATORS: usize = 8;
@@ -25,6 +26,9 @@ pub(crate) trait Figure<S: Simd>: Lane {
 
     /// Numbers that fall by one with every step back in time.
     fn ramp(self, simd: S, newest: f64) -> Self::Run;
+
+    /// As [`run`](Self::run), of constants.
+    fn weights(simd: S, window: &[f64], age: usize) -> Self::Run;
 
     /// `yes` where at least `first` and fewer than `end` numbers of the run are newer, else `no`.
     fn select_ages(simd: S, first: usize, end: usize, yes: Self::Run, no: Self::Run) -> Self::Run;
@@ -56,6 +60,11 @@ impl<S: Simd> Figure<S> for Lanes<S> {
     #[inline(always)]
     fn ramp(self, _: S, newest: f64) -> Self {
         self.constant(newest)
+    }
+
+    #[inline(always)]
+    fn weights(simd: S, window: &[f64], age: usize) -> Self {
+        Self::splat(simd, window[window.len() - 1 - age])
     }
 
     #[inline(always)]
@@ -99,6 +108,11 @@ impl<S: Simd> Figure<S> for f64 {
             *number = newest - age;
         }
         Run { simd, numbers }
+    }
+
+    #[inline(always)]
+    fn weights(simd: S, window: &[f64], age: usize) -> Run<S> {
+        Self::run(simd, window, age)
     }
 
     #[inline(always)]
@@ -223,6 +237,12 @@ impl<S: Simd> RunMask<S> {
 
 impl<S: Simd> Lane for Run<S> {
     type Mask = RunMask<S>;
+    type Plain = [f64; N_RUN];
+
+    #[inline(always)]
+    fn plain(self) -> [f64; N_RUN] {
+        self.numbers
+    }
 
     #[inline(always)]
     fn constant(self, number: f64) -> Self {
@@ -281,5 +301,16 @@ impl<S: Simd> Lane for Run<S> {
             *register = mask.simd.select_f64s(mask.masks[i], *register, *no);
         }
         yes
+    }
+
+    #[inline(always)]
+    fn any(mask: RunMask<S>) -> bool {
+        mask.masks.iter().take(N_RUN / S::F64_LANES).any(|&mask_of| mask.simd.first_true_m64s(mask_of) < S::F64_LANES)
+    }
+
+    #[inline(always)]
+    fn ln(mut self) -> Self {
+        ln_all(&mut self.numbers);
+        self
     }
 }

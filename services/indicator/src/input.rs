@@ -4,14 +4,12 @@ use schemas::Bar;
 use crate::atr::{buying_pressure, true_range};
 use crate::figure::Figure;
 use crate::lane::Lane;
-use crate::logarithm::ln;
 use crate::volume::{close_place, flow};
 
 pub(crate) const N_CLOSES: usize = 252;
 pub(crate) const N_RANGES: usize = 51;
 pub(crate) const N_VOLUMES: usize = 19;
 pub(crate) const N_GAPS: usize = 9;
-pub(crate) const N_LOG_RETURNS: usize = 19;
 pub(crate) const N_RSIS: usize = 15;
 
 /// The bar at hand.
@@ -22,17 +20,23 @@ pub(crate) struct Input<L> {
     pub(crate) low: L,
     pub(crate) close: L,
     pub(crate) volume: L,
-    /// Logarithm of the close over the close before; 0 for the first bar of a segment.
-    pub(crate) log_return: L,
+    /// Of the close: several figures divide by it.
+    pub(crate) inverse: L,
 }
 
-impl Input<f64> {
-    /// `previous_close` is any number when there is none.
+impl<L: Lane> Input<L> {
+    /// Three times the typical price.
     #[inline(always)]
-    pub(crate) fn new(bar: &Bar, n_before: u32, previous_close: f64) -> Self {
+    pub(crate) fn price(&self) -> L {
+        self.high + self.low + self.close
+    }
+}
+
+impl From<&Bar> for Input<f64> {
+    #[inline(always)]
+    fn from(bar: &Bar) -> Self {
         let Bar { open, high, low, close, volume, .. } = *bar;
-        let log_return = if n_before == 0 { 0.0 } else { ln(close / previous_close) };
-        Self { open, high, low, close, volume, log_return }
+        Self { open, high, low, close, volume, inverse: close.inverse() }
     }
 }
 
@@ -47,7 +51,6 @@ pub(crate) struct Past<'a, S, L> {
     pub(crate) volumes: &'a [L; N_VOLUMES],
     /// Size of the jump from close to open as a fraction.
     pub(crate) gaps: &'a [L; N_GAPS],
-    pub(crate) log_returns: &'a [L; N_LOG_RETURNS],
     pub(crate) rsis: &'a [L; N_RSIS],
     /// Found when they were the newest, by those who have room for them.
     pub(crate) terms: Option<Terms<'a, L>>,
@@ -56,7 +59,11 @@ pub(crate) struct Past<'a, S, L> {
 /// What windows are sums of, beside the numbers of [`Past`], newest last.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'a, L> {
+    /// Of the closes.
+    pub(crate) inverses: &'a [L; N_CLOSES],
     pub(crate) returns: &'a [L; N_RETURNS],
+    pub(crate) log_returns: &'a [L; N_LOG_RETURNS],
+    pub(crate) replaced: &'a [L; N_REPLACED],
     pub(crate) moves: &'a [L; N_MOVES],
     pub(crate) true_ranges: &'a [L; N_TRUE_RANGES],
     pub(crate) buying: &'a [L; N_TRUE_RANGES],
@@ -69,6 +76,8 @@ pub(crate) struct Terms<'a, L> {
 }
 
 pub(crate) const N_RETURNS: usize = 59;
+pub(crate) const N_LOG_RETURNS: usize = 19;
+pub(crate) const N_REPLACED: usize = 18;
 pub(crate) const N_MOVES: usize = 29;
 pub(crate) const N_TRUE_RANGES: usize = 27;
 pub(crate) const N_FLOWS: usize = 13;
@@ -86,6 +95,38 @@ macro_rules! terms {
                 let ($past, $age) = (self, age);
                 $found
             })*
+
+            /// The inverse of the close `n` bars before the one at hand.
+            #[inline(always)]
+            pub(crate) fn inverse_before(&self, n: usize) -> L {
+                match &self.terms {
+                    Some(terms) => terms.inverses[N_CLOSES - n],
+                    None => self.close_before(n).inverse(),
+                }
+            }
+
+            /// What a close gains over the one before, as a fraction.
+            #[inline(always)]
+            pub(crate) fn gain(&self, close: L) -> L {
+                (close - self.close()) * self.inverse_before(1)
+            }
+
+            /// What the newest close gained.
+            #[inline(always)]
+            pub(crate) fn newest_return(&self) -> L {
+                match &self.terms {
+                    Some(terms) => terms.returns[N_RETURNS - 1],
+                    None => (self.close() - self.close_before(2)) * self.inverse_before(2),
+                }
+            }
+
+            #[inline(always)]
+            pub(crate) fn newest_log_return(&self) -> L {
+                match &self.terms {
+                    Some(terms) => terms.log_returns[N_LOG_RETURNS - 1],
+                    None => log_return(self.newest_return()),
+                }
+            }
 
             #[inline(always)]
             pub(crate) fn close_run(&self, age: usize) -> L::Run {
@@ -112,7 +153,10 @@ macro_rules! terms {
 
 terms! {
     /// What the close gained, as a fraction.
-    returns(past, age) = past.close_run(age) / past.close_run(age + 1) - 1.0;
+    returns(past, age) = (past.close_run(age) - past.close_run(age + 1)) * past.close_run(age + 1).inverse();
+    log_returns(past, age) = log_return(past.returns(age));
+    /// What the close is above the one that it replaces in an average of 20.
+    replaced(past, age) = past.close_run(age) - past.close_run(age + 20);
     /// How far the close moved.
     moves(past, age) = (past.close_run(age) - past.close_run(age + 1)).abs();
     true_ranges(past, age) = true_range(past.high_run(age), past.low_run(age), past.close_run(age + 1));
@@ -129,7 +173,19 @@ terms! {
     flows_down(past, age) = flow(past.prices(age), past.prices(age + 1), past.prices(age), past.volume_run(age));
 }
 
+/// From the plain one.
+#[inline(always)]
+pub(crate) fn log_return<L: Lane>(simple: L) -> L {
+    (simple + 1.0).ln()
+}
+
 impl<S, L: Lane> Past<'_, S, L> {
+    /// Three times the typical price of the newest bar.
+    #[inline(always)]
+    pub(crate) fn price(&self) -> L {
+        self.high() + self.low() + self.close()
+    }
+
     #[inline(always)]
     pub(crate) fn close(&self) -> L {
         self.closes[N_CLOSES - 1]

@@ -1,5 +1,7 @@
 use std::ops::{Add, Div, Mul, Sub};
 
+use crate::logarithm::ln;
+
 /// A number of one symbol, or the numbers of several symbols side by side.
 ///
 /// Every indicator is written once over this trait. Each operation is the one of IEEE 754 on its own and none is fused,
@@ -16,6 +18,10 @@ pub(crate) trait Lane:
     + Div<f64, Output = Self>
 {
     type Mask: Copy;
+    /// The numbers alone.
+    type Plain: Copy;
+
+    fn plain(self) -> Self::Plain;
 
     /// The same number for every symbol.
     fn constant(self, number: f64) -> Self;
@@ -27,6 +33,9 @@ pub(crate) trait Lane:
     fn both(one: Self::Mask, other: Self::Mask) -> Self::Mask;
     fn either(one: Self::Mask, other: Self::Mask) -> Self::Mask;
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// Whether it is so for one of the symbols at least.
+    fn any(mask: Self::Mask) -> bool;
+    fn ln(self) -> Self;
 
     #[inline(always)]
     fn is_below(self, other: Self) -> Self::Mask {
@@ -61,10 +70,38 @@ pub(crate) trait Lane:
         let zero = self.zero();
         Self::select(divisor.is_equal(zero), zero, self / divisor)
     }
+
+    #[inline(always)]
+    fn inverse(self) -> Self {
+        self.constant(1.0) / self
+    }
+}
+
+/// The inverses of two numbers for one division, which takes as long as some thirty multiplications. Both are missing when
+/// one of the numbers is.
+#[inline(always)]
+pub(crate) fn inverses<L: Lane>([one, other]: [L; 2]) -> [L; 2] {
+    let inverse = (one * other).inverse();
+    [other * inverse, one * inverse]
+}
+
+/// As [`inverses`], but 0 is the inverse of 0, so that quotients are 0 where the divisor is.
+#[inline(always)]
+pub(crate) fn inverses_or_zero<L: Lane>([one, other]: [L; 2]) -> [L; 2] {
+    let (zero, unit) = (one.zero(), one.constant(1.0));
+    let (is_zero, is_other_zero) = (one.is_equal(zero), other.is_equal(zero));
+    let [inverse, of_other] = inverses([L::select(is_zero, unit, one), L::select(is_other_zero, unit, other)]);
+    [L::select(is_zero, zero, inverse), L::select(is_other_zero, zero, of_other)]
 }
 
 impl Lane for f64 {
     type Mask = bool;
+    type Plain = f64;
+
+    #[inline(always)]
+    fn plain(self) -> f64 {
+        self
+    }
 
     #[inline(always)]
     fn constant(self, number: f64) -> Self {
@@ -110,5 +147,15 @@ impl Lane for f64 {
     #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
         if mask { yes } else { no }
+    }
+
+    #[inline(always)]
+    fn any(mask: bool) -> bool {
+        mask
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        ln(self)
     }
 }

@@ -4,9 +4,12 @@ use std::ops::{Add, Div, Mul, Sub};
 use pulp::Simd;
 
 use crate::lane::Lane;
+use crate::logarithm::ln_all;
 
-/// As many symbols side by side as the registers of a dispatch target hold numbers.
+/// As many symbols side by side as the registers of a dispatch target hold numbers. Where a cache line begins: a register
+/// that two lines share costs twice.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 pub(crate) struct Lanes<S: Simd> {
     simd: S,
     numbers: S::f64s,
@@ -21,8 +24,8 @@ impl<S: Simd> Lanes<S> {
     }
 
     #[inline(always)]
-    pub(crate) fn register(self) -> S::f64s {
-        self.numbers
+    pub(crate) fn new(simd: S, numbers: S::f64s) -> Self {
+        Self { simd, numbers }
     }
 
     #[inline(always)]
@@ -78,6 +81,12 @@ pub(crate) struct Mask<S: Simd> {
 
 impl<S: Simd> Lane for Lanes<S> {
     type Mask = Mask<S>;
+    type Plain = S::f64s;
+
+    #[inline(always)]
+    fn plain(self) -> S::f64s {
+        self.numbers
+    }
 
     #[inline(always)]
     fn constant(self, number: f64) -> Self {
@@ -132,6 +141,17 @@ impl<S: Simd> Lane for Lanes<S> {
     #[inline(always)]
     fn select(mask: Mask<S>, yes: Self, no: Self) -> Self {
         Self { numbers: mask.simd.select_f64s(mask.lanes, yes.numbers, no.numbers), ..yes }
+    }
+
+    #[inline(always)]
+    fn any(mask: Mask<S>) -> bool {
+        mask.simd.first_true_m64s(mask.lanes) < Self::N
+    }
+
+    #[inline(always)]
+    fn ln(mut self) -> Self {
+        ln_all(self.as_mut_slice());
+        self
     }
 }
 

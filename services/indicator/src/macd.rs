@@ -54,22 +54,17 @@ impl<L: Lane> Macd<L> {
         self.fast.level - self.slow.level
     }
 
+    /// How far the fast average is above the slow one, of which the inverse is given.
+    ///
+    /// # Units
+    /// Percent of the slow average.
+    ///
+    /// # Source
+    /// TA-Lib `PPO`; its own default is the one of simple averages.
     #[inline(always)]
-    pub(crate) fn oscillator(self) -> L {
-        percent_above(self.oscillator_fast.level, self.slow.level)
+    pub(crate) fn oscillator(self, inverse_of_slow: L) -> L {
+        (self.oscillator_fast.level - self.slow.level) * inverse_of_slow * 100.0
     }
-}
-
-/// How far a fast average is above a slow one.
-///
-/// # Units
-/// Percent of the slow average.
-///
-/// # Source
-/// TA-Lib `PPO`; its own default is the one of simple averages.
-#[inline(always)]
-pub(crate) fn percent_above<L: Lane>(fast: L, slow: L) -> L {
-    (fast - slow).over_or_zero(slow) * 100.0
 }
 
 #[cfg(test)]
@@ -84,6 +79,10 @@ mod tests {
         let rise = closes.fold(Macd::filled(0.0), |macd, (n_before, close)| macd.next(n_before, close));
         assert!((rise.line() - 7.0).abs() < 1e-12, "{}", rise.line());
         assert!((rise.signal.level - 7.0).abs() < 1e-12, "{}", rise.signal.level);
-        assert!((rise.oscillator() - 700.0 / 46.5).abs() < 1e-12, "{}", rise.oscillator());
+        assert!(
+            (rise.oscillator(rise.slow.level.inverse()) - 700.0 / 46.5).abs() < 1e-12,
+            "{}",
+            rise.oscillator(rise.slow.level.inverse())
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! A bar for each of many slots at once.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use schemas::Bar;
 
 use crate::slot::{Slot, is_impossible};
+use crate::target::dispatch;
 use crate::values::Values;
 
 /// Takes in a final bar for each slot, and calls `sink` with the place of the slot and its row.
@@ -15,7 +16,7 @@ use crate::values::Values;
 /// When there are not as many bars as slots.
 pub fn close_all(slots: &mut [Slot], bars: &[Bar], sink: &mut impl FnMut(usize, Values)) {
     assert_eq!(slots.len(), bars.len(), "a bar for each slot");
-    Arch::new().dispatch(CloseAll { slots, bars, sink });
+    dispatch(CloseAll { slots, bars, sink });
 }
 
 struct CloseAll<'a> {
@@ -30,7 +31,12 @@ impl WithSimd for CloseAll<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (place, (slot, bar)) in self.slots.iter_mut().zip(self.bars).enumerate() {
+        for (place, bar) in self.bars.iter().enumerate() {
+            // On its way into the cache while the slot before it is computed.
+            if let Some(next) = self.slots.get(place + 1) {
+                next.tapes.load();
+            }
+            let slot = &mut self.slots[place];
             let values = if is_impossible(bar) { Values::missing() } else { slot.close_with(simd, bar) };
             (self.sink)(place, values);
         }

@@ -43,6 +43,24 @@ pub(crate) const N_COLUMNS: usize = NAMES.len();
 /// From this bar of a segment on every column is warm.
 pub(crate) const NEED_MAX: u32 = need_max();
 
+/// The columns, that which needs most bars first.
+pub(crate) const BY_NEED: [usize; N_COLUMNS] = by_need();
+
+const fn by_need() -> [usize; N_COLUMNS] {
+    let mut columns = [0; N_COLUMNS];
+    let mut n_sorted = 0;
+    while n_sorted < N_COLUMNS {
+        let mut at = n_sorted;
+        while at > 0 && NEEDS[columns[at - 1]] < NEEDS[n_sorted] {
+            columns[at] = columns[at - 1];
+            at -= 1;
+        }
+        columns[at] = n_sorted;
+        n_sorted += 1;
+    }
+    columns
+}
+
 /// By column: whether it needs open, high or low.
 pub(crate) const OF_RANGE: [bool; N_COLUMNS] = of_range();
 
@@ -151,14 +169,14 @@ columns! {
     /// Percent, 0 to 100: [`Stochastic`](crate::stochastic::Stochastic).
     StochK = "stoch_k", 18;
     StochD = "stoch_d", 18;
-    /// Percent, 0 to 100: [`of_rsi`](crate::stochastic::of_rsi).
+    /// Percent, 0 to 100: [`RsiPlaces::lines`](crate::stochastic::RsiPlaces::lines).
     Stochrsi1453K = "stochrsi_14_5_3_k", 21;
     Stochrsi1453D = "stochrsi_14_5_3_d", 21;
     Stochrsi14143K = "stochrsi_14_14_3_k", 30;
     Stochrsi14143D = "stochrsi_14_14_3_d", 30;
     /// [`commodity_channel`](crate::average::commodity_channel).
     Cci20 = "cci20", 20;
-    /// Points, 0 to 100: [`money_flow_index`](crate::volume::money_flow_index).
+    /// Points, 0 to 100: [`FlowSums::money_flow_index`](crate::volume::FlowSums::money_flow_index).
     Mfi14 = "mfi14", 15;
     /// Shares: [`Volume`](crate::volume::Volume).
     Obv = "obv", 1;
@@ -171,9 +189,9 @@ columns! {
     /// Percent: [`Trix`](crate::trix::Trix).
     Trix15 = "trix15", 44;
     Trix30 = "trix30", 89;
-    /// Points, 0 to 100: [`RangeSums::ultimate_oscillator`](crate::atr::RangeSums::ultimate_oscillator).
+    /// Points, 0 to 100: [`NearRanges::ultimate_oscillator`](crate::atr::NearRanges::ultimate_oscillator).
     Ultosc71428 = "ultosc_7_14_28", 29;
-    /// Percent: [`aroon`](crate::channel::aroon).
+    /// Percent: [`Channels::aroon`](crate::channel::Channels::aroon).
     AroonUp25 = "aroon_up25", 26;
     AroonDown25 = "aroon_down25", 26;
     Aroonosc25 = "aroonosc25", 26;
@@ -185,7 +203,7 @@ columns! {
     /// Shares: [`Volume`](crate::volume::Volume).
     Ad = "ad", 1;
     Adosc310 = "adosc_3_10", 10;
-    /// Percent: [`percent_above`](crate::macd::percent_above).
+    /// Percent: [`Macd::oscillator`](crate::macd::Macd::oscillator).
     Ppo1226Sma = "ppo_12_26_sma", 26;
     Ppo1226Ema = "ppo_12_26_ema", 26;
     /// Price a bar: [`slope20`](crate::average::slope20).
@@ -194,7 +212,7 @@ columns! {
     Cmf20 = "cmf20", 20;
     /// Price: [`VolumeWindow`](crate::volume::VolumeWindow).
     Vwap20 = "vwap20", 20;
-    /// Price: highest high, their middle, lowest low of 20 bars, [`Channels`](crate::channel::Channels).
+    /// Price: highest high, their middle, lowest low of 20 bars, [`Channel`](crate::channel::Channel).
     DonchianUp20 = "donchian_up20", 20;
     DonchianMid20 = "donchian_mid20", 20;
     DonchianLo20 = "donchian_lo20", 20;
@@ -207,7 +225,7 @@ columns! {
     KeltnerUp20 = "keltner_up20", 20;
     KeltnerMid20 = "keltner_mid20", 20;
     KeltnerLo20 = "keltner_lo20", 20;
-    /// Per year: [`historical_volatility`](crate::returns::historical_volatility).
+    /// Per year: [`ReturnSums::historical_volatility`](crate::returns::ReturnSums::historical_volatility).
     Hv20 = "hv20", 21;
     /// Fraction: [`simple_return`](crate::returns::simple_return) over 1 bar, 5 bars, ….
     Ret1d = "ret_1d", 2;
@@ -217,7 +235,7 @@ columns! {
     Ret63d = "ret_63d", 64;
     Ret126d = "ret_126d", 127;
     Ret252d = "ret_252d", 253;
-    /// Fraction a year: [`realised_volatilities`](crate::returns::realised_volatilities).
+    /// Fraction a year: [`ReturnSums::realised_volatilities`](crate::returns::ReturnSums::realised_volatilities).
     VolRealized10 = "vol_realized_10", 11;
     VolRealized20 = "vol_realized_20", 21;
     VolRealized60 = "vol_realized_60", 61;
@@ -229,9 +247,9 @@ columns! {
     Sma20Above50 = "sma_20_above_50", 50;
     /// Deviations: [`Averages::trend_strength50`](crate::average::Averages).
     TrendStrength50 = "trend_strength50", 50;
-    /// Fraction a bar: [`average_slope`](crate::average::average_slope).
+    /// Fraction a bar: [`AverageSums::slope`](crate::average::AverageSums::slope).
     MaSlope20 = "ma_slope_20", 39;
-    /// Percent, at most 0: [`CloseExtremes`](crate::channel::CloseExtremes).
+    /// Percent, at most 0: [`distances`](crate::channel::distances).
     PctFromHigh20 = "pct_from_high20", 20;
     /// Percent, at least 0.
     PctFromLow20 = "pct_from_low20", 20;

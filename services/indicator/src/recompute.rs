@@ -2,24 +2,27 @@
 
 use std::borrow::Cow;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
-use crate::atr::{buying_pressure, true_range};
-use crate::engine::{Hot, columns, step};
-use crate::extremes::{Extremes, N_BLOCK, join};
+use crate::channel::{Channel, range13, year};
+use crate::doubling::Doubling;
+use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{
-    Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_RETURNS, N_RSIS, N_TRUE_RANGES, N_VOLUMES,
-    Past, Terms,
+    Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_REPLACED, N_RETURNS, N_RSIS, N_TRUE_RANGES,
+    N_VOLUMES, Past, Terms,
 };
+use crate::kama::Paths;
 use crate::lane::Lane as _;
 use crate::lanes::Lanes;
-use crate::logarithm::ln_all;
+use crate::near::{Near, NearExtremes};
 use crate::plan::N_COLUMNS;
 use crate::slot::{Slot, is_impossible};
 use crate::state::State as _;
+use crate::target::dispatch;
+use crate::terms::NewTerms;
 use crate::values::{Row, Values, mark_missing};
-use crate::volume::{close_place, flow};
+use crate::windows::{WindowExtremes, Windows};
 
 /// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
 ///
@@ -116,7 +119,7 @@ enum Wanted {
 
 /// A sink without a type of its own, because each would be another copy of all of this.
 fn run<'a>(segments: &'a [Segment<'a>], wanted: Wanted, sink: &'a mut Sink<'a>) {
-    Arch::new().dispatch(Run { segments, wanted, sink });
+    dispatch(Run { segments, wanted, sink });
 }
 
 type Sink<'a> = dyn FnMut(usize, usize, Row<'_>) + 'a;
@@ -132,31 +135,37 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let n_most = self.segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
-        let mut group = Group::new(simd, n_most);
+        let mut group = Group::new(simd, self.wanted);
         for segments in self.segments.chunks(Lanes::<S>::N) {
-            group.fill(segments, self.wanted);
             group.run(segments, self.wanted, self.sink);
         }
     }
 }
 
-/// The bars of several segments side by side, and what they left. Number `i` of each kind stands behind room for a whole
-/// window; lanes whose segment is over repeat its last bar.
+/// As [`Lanes`] are.
+#[repr(align(64))]
+struct Aligned<T>(T);
+
+/// Bars that are computed before the windows move back to the front of their places, so that these stay in the cache.
+const N_CHUNK: usize = 64;
+
+/// Bars of several segments side by side, and what they left. Number `at` of a chunk stands behind the window before the
+/// chunk, for each kind; lanes whose segment is over repeat its last bar.
 struct Group<S: Simd> {
     simd: S,
-    n_bars: usize,
     opens: Vec<Lanes<S>>,
     closes: Vec<Lanes<S>>,
     highs: Vec<Lanes<S>>,
     lows: Vec<Lanes<S>>,
     volumes: Vec<Lanes<S>>,
-    log_returns: Vec<Lanes<S>>,
     gaps: Vec<Lanes<S>>,
     rsis: Vec<Lanes<S>>,
-    /// Extremes of the block of closes that ends with a bar.
-    blocks: Vec<Extremes<Lanes<S>>>,
+    /// For all rows: a last one alone looks at its windows.
+    doubling: Option<Doubling<Lanes<S>>>,
+    inverses: Vec<Lanes<S>>,
     returns: Vec<Lanes<S>>,
+    log_returns: Vec<Lanes<S>>,
+    replaced: Vec<Lanes<S>>,
     moves: Vec<Lanes<S>>,
     true_ranges: Vec<Lanes<S>>,
     buying: Vec<Lanes<S>>,
@@ -170,21 +179,22 @@ struct Group<S: Simd> {
 
 impl<S: Simd> Group<S> {
     #[inline(always)]
-    fn new(simd: S, n_bars: usize) -> Self {
-        let zeros = |n: usize| vec![Lanes::splat(simd, 0.0); n + n_bars];
+    fn new(simd: S, wanted: Wanted) -> Self {
+        let zeros = |n: usize| vec![Lanes::splat(simd, 0.0); n + N_CHUNK];
         Self {
             simd,
-            n_bars,
             opens: zeros(0),
             closes: zeros(N_CLOSES),
             highs: zeros(N_RANGES),
             lows: zeros(N_RANGES),
             volumes: zeros(N_VOLUMES),
-            log_returns: zeros(N_LOG_RETURNS),
             gaps: zeros(N_GAPS),
             rsis: zeros(N_RSIS),
-            blocks: vec![[Lanes::splat(simd, 0.0); 2]; N_OLDER + n_bars],
+            doubling: (wanted == Wanted::Every).then(|| Doubling::new(Lanes::splat(simd, 0.0))),
+            inverses: zeros(N_CLOSES),
             returns: zeros(N_RETURNS),
+            log_returns: zeros(N_LOG_RETURNS),
+            replaced: zeros(N_REPLACED),
             moves: zeros(N_MOVES),
             true_ranges: zeros(N_TRUE_RANGES),
             buying: zeros(N_TRUE_RANGES),
@@ -197,140 +207,210 @@ impl<S: Simd> Group<S> {
         }
     }
 
-    /// Puts the bars in their places.
+    /// Puts bars in the places of a chunk.
     #[inline(always)]
-    fn fill(&mut self, segments: &[Segment], wanted: Wanted) {
-        self.n_bars = segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
+    fn fill(&mut self, segments: &[Segment], start: usize, n: usize) {
         for (lane, segment) in segments.iter().enumerate() {
-            let bars = segment.bars.iter().chain(std::iter::repeat(segment.bars.last().expect("no segment is empty")));
-            for (i, bar) in bars.take(self.n_bars).enumerate() {
-                self.opens[i].as_mut_slice()[lane] = bar.open;
-                self.closes[N_CLOSES + i].as_mut_slice()[lane] = bar.close;
-                self.highs[N_RANGES + i].as_mut_slice()[lane] = bar.high;
-                self.lows[N_RANGES + i].as_mut_slice()[lane] = bar.low;
-                self.volumes[N_VOLUMES + i].as_mut_slice()[lane] = bar.volume;
+            let last = segment.bars.len() - 1;
+            for at in 0..n {
+                let bar = &segment.bars[last.min(start + at)];
+                self.opens[at].as_mut_slice()[lane] = bar.open;
+                self.closes[N_CLOSES + at].as_mut_slice()[lane] = bar.close;
+                self.highs[N_RANGES + at].as_mut_slice()[lane] = bar.high;
+                self.lows[N_RANGES + at].as_mut_slice()[lane] = bar.low;
+                self.volumes[N_VOLUMES + at].as_mut_slice()[lane] = bar.volume;
             }
         }
-        self.log_returns[N_LOG_RETURNS] = Lanes::splat(self.simd, 0.0);
-        let first = if wanted == Wanted::Every { 1 } else { first_read(segments, N_LOG_RETURNS) };
-        for i in first.max(1)..self.n_bars {
-            let mut log_returns = self.closes[N_CLOSES + i] / self.closes[N_CLOSES + i - 1];
-            ln_all(log_returns.as_mut_slice());
-            self.log_returns[N_LOG_RETURNS + i] = log_returns;
+    }
+
+    /// Moves the windows behind a chunk to where those before the next one stand.
+    #[inline(always)]
+    fn rewind(&mut self) {
+        for (n, numbers) in [
+            (N_CLOSES, &mut self.closes),
+            (N_CLOSES, &mut self.inverses),
+            (N_RANGES, &mut self.highs),
+            (N_RANGES, &mut self.lows),
+            (N_VOLUMES, &mut self.volumes),
+            (N_GAPS, &mut self.gaps),
+            (N_RSIS, &mut self.rsis),
+            (N_RETURNS, &mut self.returns),
+            (N_LOG_RETURNS, &mut self.log_returns),
+            (N_REPLACED, &mut self.replaced),
+            (N_MOVES, &mut self.moves),
+            (N_TRUE_RANGES, &mut self.true_ranges),
+            (N_TRUE_RANGES, &mut self.buying),
+            (N_VOLUMES, &mut self.prices),
+            (N_VOLUMES, &mut self.flows),
+            (N_VOLUMES, &mut self.price_volumes),
+            (N_VOLUMES, &mut self.dollars),
+            (N_FLOWS, &mut self.flows_up),
+            (N_FLOWS, &mut self.flows_down),
+        ] {
+            numbers.copy_within(N_CHUNK..N_CHUNK + n, 0);
         }
     }
 
     #[inline(always)]
     fn run(&mut self, segments: &[Segment], wanted: Wanted, sink: &mut Sink<'_>) {
-        let zero = Lanes::splat(self.simd, 0.0);
-        let mut hot = Hot::filled(zero);
-        let mut row = [zero; N_COLUMNS];
-        let mut numbers = [self.simd.splat_f64s(0.0); N_COLUMNS];
-        let first_kept = if wanted == Wanted::Every { 0 } else { first_read(segments, N_RETURNS) };
-        for (i, n_before) in (0..self.n_bars).zip(0_u32..) {
-            let bar = self.input(i);
-            let past = self.past(i);
-            let step = step(&hot, &past, &bar, n_before);
-            let is_wanted =
-                |segment: &Segment| i + 1 == segment.bars.len() || wanted == Wanted::Every && i < segment.bars.len();
-            if segments.iter().any(is_wanted) {
-                let older = self.older(i, wanted);
-                let block = columns(&hot, &step, &past, &bar, n_before + 1, older, &mut row);
-                mark_missing(&row, n_before + 1, &mut numbers);
-                self.blocks[N_OLDER + i] = block;
-                for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| is_wanted(segment)) {
-                    let row = Row::new(pulp::bytemuck::cast_slice(&numbers), lane);
-                    sink(segment.symbol, segment.place(i), row);
+        let n_bars = segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
+        let mut hot = Hot::filled(Lanes::splat(self.simd, 0.0));
+        for start in (0..n_bars).step_by(N_CHUNK) {
+            let n = N_CHUNK.min(n_bars - start);
+            self.fill(segments, start, n);
+            match wanted {
+                Wanted::Every => self.run_every(&mut hot, segments, start, n, sink),
+                Wanted::Last => self.run_last(&mut hot, segments, start, n, sink),
+            }
+            self.rewind();
+        }
+    }
+
+    #[inline(always)]
+    fn run_every(
+        &mut self,
+        hot: &mut Hot<Lanes<S>>,
+        segments: &[Segment],
+        start: usize,
+        n: usize,
+        sink: &mut Sink<'_>,
+    ) {
+        let n_first = u32::try_from(start).expect("no segment has as many bars");
+        let mut row = Aligned([self.simd.splat_f64s(0.0); N_COLUMNS]);
+        for (at, n_before) in (0..n).zip(n_first..) {
+            let i = start + at;
+            let bar = self.input(at, true);
+            let past = self.past(at);
+            let doubling = self.doubling.as_ref().expect("it is there for all rows");
+            let (extremes, near_extremes) = doubling.extremes(i);
+            let windows = Windows::of(&past, extremes);
+            let near = Near::of(&past, near_extremes);
+            let paths = Paths { of_9: near.path9, of_29: windows.path29 };
+            let step = step(hot, &past, &bar, n_before, paths, extremes.channels.last_13);
+            let terms = NewTerms::new(&past, near.extremes.rsis, &bar, &step);
+            let n_bars = n_before + 1;
+            let (step, bar) = (&step, &bar);
+            Scene { hot, step, windows: &windows, near: &near, past: &past, bar, terms: &terms, n_bars }
+                .columns(&mut row.0);
+            mark_missing(self.simd, &mut row.0, n_bars);
+            let numbers = pulp::bytemuck::cast_slice(&row.0);
+            for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| i < segment.bars.len()) {
+                sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
+            }
+            let doubling = self.doubling.as_mut().expect("it is there for all rows");
+            doubling.put(i, bar, step.rsi, terms.rsi_places);
+            self.keep(at, bar, step);
+            self.keep_terms(at, bar, step, &terms);
+        }
+    }
+
+    /// Bars before the last that no window of a last row reads only pass through the state.
+    #[inline(always)]
+    fn run_last(&mut self, hot: &mut Hot<Lanes<S>>, segments: &[Segment], start: usize, n: usize, sink: &mut Sink<'_>) {
+        let n_first = u32::try_from(start).expect("no segment has as many bars");
+        let mut row = Aligned([self.simd.splat_f64s(0.0); N_COLUMNS]);
+        let first_inverse = first_read(segments, N_CLOSES);
+        let first_kept = first_read(segments, N_RETURNS);
+        let first_placed = first_read(segments, N_PLACED);
+        for (at, n_before) in (0..n).zip(n_first..) {
+            let i = start + at;
+            let bar = self.input(at, i >= first_inverse);
+            let past = self.past(at);
+            let last_13 = if i >= first_placed { range13(&past) } else { Channel { high: bar.high, low: bar.low } };
+            let step = step(hot, &past, &bar, n_before, Paths::of(&past), last_13);
+            let n_bars = n_before + 1;
+            let mut ends = segments.iter().enumerate().filter(|(_, segment)| i + 1 == segment.bars.len());
+            if let Some(first) = ends.next() {
+                let windows = Windows::of(&past, WindowExtremes::of(&past, year(&past)));
+                let near = Near::of(&past, NearExtremes::of(&past));
+                let terms = NewTerms::new(&past, near.extremes.rsis, &bar, &step);
+                let (step, bar) = (&step, &bar);
+                Scene { hot, step, windows: &windows, near: &near, past: &past, bar, terms: &terms, n_bars }
+                    .columns(&mut row.0);
+                mark_missing(self.simd, &mut row.0, n_bars);
+                let numbers = pulp::bytemuck::cast_slice(&row.0);
+                for (lane, segment) in std::iter::once(first).chain(ends) {
+                    sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
                 }
             }
-            self.gaps[N_GAPS + i] = step.gap_size;
-            self.rsis[N_RSIS + i] = step.rsi;
-            self.moves[N_MOVES + i] = (bar.close - self.past(i).close()).abs();
             if i >= first_kept {
-                self.keep_terms(i, &bar);
+                // No window reads the place of an RSI.
+                let terms = NewTerms::new(&past, [last_13; 2], &bar, &step);
+                self.keep_terms(at, &bar, &step, &terms);
             }
-            hot = step.hot;
+            self.keep(at, &bar, &step);
         }
     }
 
     #[inline(always)]
-    fn input(&self, i: usize) -> Input<Lanes<S>> {
+    fn input(&self, at: usize, is_inverse_read: bool) -> Input<Lanes<S>> {
+        let close = self.closes[N_CLOSES + at];
         Input {
-            open: self.opens[i],
-            high: self.highs[N_RANGES + i],
-            low: self.lows[N_RANGES + i],
-            close: self.closes[N_CLOSES + i],
-            volume: self.volumes[N_VOLUMES + i],
-            log_return: self.log_returns[N_LOG_RETURNS + i],
+            open: self.opens[at],
+            high: self.highs[N_RANGES + at],
+            low: self.lows[N_RANGES + at],
+            close,
+            volume: self.volumes[N_VOLUMES + at],
+            inverse: if is_inverse_read { close.inverse() } else { close.zero() },
         }
     }
 
     #[inline(always)]
-    fn past(&self, i: usize) -> Past<'_, S, Lanes<S>> {
+    fn past(&self, at: usize) -> Past<'_, S, Lanes<S>> {
         Past {
             simd: self.simd,
-            closes: window(&self.closes, i),
-            highs: window(&self.highs, i),
-            lows: window(&self.lows, i),
-            volumes: window(&self.volumes, i),
-            gaps: window(&self.gaps, i),
-            log_returns: window(&self.log_returns, i),
-            rsis: window(&self.rsis, i),
+            closes: window(&self.closes, at),
+            highs: window(&self.highs, at),
+            lows: window(&self.lows, at),
+            volumes: window(&self.volumes, at),
+            gaps: window(&self.gaps, at),
+            rsis: window(&self.rsis, at),
             terms: Some(Terms {
-                returns: window(&self.returns, i),
-                moves: window(&self.moves, i),
-                true_ranges: window(&self.true_ranges, i),
-                buying: window(&self.buying, i),
-                prices: window(&self.prices, i),
-                flows: window(&self.flows, i),
-                price_volumes: window(&self.price_volumes, i),
-                dollars: window(&self.dollars, i),
-                flows_up: window(&self.flows_up, i),
-                flows_down: window(&self.flows_down, i),
+                inverses: window(&self.inverses, at),
+                returns: window(&self.returns, at),
+                log_returns: window(&self.log_returns, at),
+                replaced: window(&self.replaced, at),
+                moves: window(&self.moves, at),
+                true_ranges: window(&self.true_ranges, at),
+                buying: window(&self.buying, at),
+                prices: window(&self.prices, at),
+                flows: window(&self.flows, at),
+                price_volumes: window(&self.price_volumes, at),
+                dollars: window(&self.dollars, at),
+                flows_up: window(&self.flows_up, at),
+                flows_down: window(&self.flows_down, at),
             }),
         }
     }
 
-    /// The extremes of a year of closes that bar `i` ends, but for the newest block.
+    /// Keeps what the next steps read.
     #[inline(always)]
-    fn older(&self, i: usize, wanted: Wanted) -> Extremes<Lanes<S>> {
-        let mut older;
-        if wanted == Wanted::Every {
-            older = self.blocks[i];
-            for block in 1..N_OLDER / N_BLOCK {
-                older = join(older, self.blocks[i + block * N_BLOCK]);
-            }
-        } else {
-            let closes: &[_; N_OLDER] = window(&self.closes, i + N_CLOSES - (N_OLDER + N_BLOCK - 1));
-            older = [closes[0], closes[0]];
-            for &close in closes {
-                older = join(older, [close, close]);
-            }
-        }
-        older
+    fn keep(&mut self, at: usize, bar: &Input<Lanes<S>>, step: &Step<Lanes<S>>) {
+        self.gaps[N_GAPS + at] = step.gap_size;
+        self.rsis[N_RSIS + at] = step.rsi;
+        self.inverses[N_CLOSES + at] = bar.inverse;
+        self.moves[N_MOVES + at] = (bar.close - self.past(at).close()).abs();
     }
 
     /// Keeps what windows to come are sums of.
     #[inline(always)]
-    fn keep_terms(&mut self, i: usize, bar: &Input<Lanes<S>>) {
-        let before = self.past(i);
-        let (high_before, low_before, close_before) = (before.high(), before.low(), before.close());
-        let price = bar.high + bar.low + bar.close;
-        let price_before = high_before + low_before + close_before;
-        self.returns[N_RETURNS + i] = bar.close / close_before - 1.0;
-        self.true_ranges[N_TRUE_RANGES + i] = true_range(bar.high, bar.low, close_before);
-        self.buying[N_TRUE_RANGES + i] = buying_pressure(bar.low, bar.close, close_before);
-        self.prices[N_VOLUMES + i] = price;
-        self.flows[N_VOLUMES + i] = close_place(bar.high, bar.low, bar.close) * bar.volume;
-        self.price_volumes[N_VOLUMES + i] = price * bar.volume;
-        self.dollars[N_VOLUMES + i] = bar.close * bar.volume;
-        self.flows_up[N_FLOWS + i] = flow(price_before, price, price, bar.volume);
-        self.flows_down[N_FLOWS + i] = flow(price, price_before, price, bar.volume);
+    fn keep_terms(&mut self, at: usize, bar: &Input<Lanes<S>>, step: &Step<Lanes<S>>, terms: &NewTerms<Lanes<S>>) {
+        self.returns[N_RETURNS + at] = terms.gain;
+        self.log_returns[N_LOG_RETURNS + at] = terms.log_gain;
+        self.replaced[N_REPLACED + at] = bar.close - self.past(at).close_before(20);
+        self.true_ranges[N_TRUE_RANGES + at] = step.true_range;
+        self.buying[N_TRUE_RANGES + at] = terms.buying;
+        self.prices[N_VOLUMES + at] = terms.price;
+        self.flows[N_VOLUMES + at] = step.flow;
+        self.price_volumes[N_VOLUMES + at] = terms.price_volume;
+        self.dollars[N_VOLUMES + at] = terms.dollars;
+        self.flows_up[N_FLOWS + at] = terms.flow_up;
+        self.flows_down[N_FLOWS + at] = terms.flow_down;
     }
 }
 
-/// Bars from one place where the extremes of a year are read to the newest block.
-const N_OLDER: usize = 5 * N_BLOCK;
+/// Bars whose place in their range the stochastic of a row still shows.
+const N_PLACED: usize = 4;
 
 /// The first bar that a window of `n` reads at any of the last bars.
 fn first_read(segments: &[Segment], n: usize) -> usize {

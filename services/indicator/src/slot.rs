@@ -1,13 +1,19 @@
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
-use crate::engine::{Hot, Step, columns, step};
-use crate::extremes::Blocks;
-use crate::input::{Input, Past};
+use crate::channel::{Channel, Channels, N_YEAR, range13, year};
+use crate::engine::{Hot, Scene, Step, step};
+use crate::input::{Input, N_CLOSES, Past};
+use crate::kama::Paths;
+use crate::near::{Near, NearExtremes};
 use crate::plan::N_COLUMNS;
 use crate::state::{State, Unit};
+use crate::stochastic::RsiPlaces;
 use crate::tapes::{Entry, Offset, Tapes};
+use crate::target::dispatch;
+use crate::terms::NewTerms;
 use crate::values::Values;
+use crate::windows::{WindowExtremes, Windows};
 
 /// Everything the columns need to know of one symbol's past bars: plain data of a fixed size.
 ///
@@ -19,7 +25,8 @@ pub struct Slot {
     /// As it was before the newest bar. The tapes need no copy: what the newest bar added stands behind the older window.
     pub(crate) before: Head,
     pub(crate) tapes: Tapes,
-    pub(crate) blocks: Blocks,
+    /// What the tapes hold, as long as it is fresh: then a bar need not look at them.
+    windows: Windows<f64>,
 }
 
 /// The part of a slot that every bar changes.
@@ -28,12 +35,14 @@ pub(crate) struct Head {
     /// Bars of the current segment.
     pub(crate) n_bars: u32,
     pub(crate) offset: Offset,
+    /// Whether the windows are those of this head.
+    pub(crate) is_fresh: bool,
     pub(crate) hot: Hot<f64>,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { n_bars: 0, offset: Offset::default(), hot: Hot::filled(0.0) }
+        Self { n_bars: 0, offset: Offset::default(), is_fresh: false, hot: Hot::filled(0.0) }
     }
 }
 
@@ -44,7 +53,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        Arch::new().dispatch(Amend { slot: self, bar })
+        dispatch(Amend { slot: self, bar })
     }
 
     /// Takes in a final bar.
@@ -52,7 +61,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        Arch::new().dispatch(Close { slot: self, bar })
+        dispatch(Close { slot: self, bar })
     }
 
     /// Takes in a final bar as [`close`](Self::close) does, without computing the columns.
@@ -60,7 +69,7 @@ impl Slot {
         if is_impossible(bar) {
             return;
         }
-        Arch::new().dispatch(Push { slot: self, bar });
+        dispatch(Push { slot: self, bar });
     }
 
     /// Takes in another version of the newest bar in its place.
@@ -72,6 +81,7 @@ impl Slot {
             return Values::missing();
         }
         self.head = self.before;
+        self.head.is_fresh = false;
         self.close(bar)
     }
 
@@ -90,7 +100,7 @@ impl Slot {
             });
         }
         self.tapes.rescale(price_factor);
-        self.blocks.rescale(price_factor);
+        self.head.is_fresh = false;
     }
 
     /// Bars of the current segment.
@@ -101,32 +111,43 @@ impl Slot {
     /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
     #[inline(always)]
     pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
-        let (stepped, values) = self.calc(simd, bar);
-        self.take_in(simd, &stepped);
+        let (stepped, carried, values) = self.calc(simd, bar);
+        self.take_in(&stepped);
+        self.refresh(simd, Some(carried));
         values
     }
 
     /// The one body behind amend and close, so that they cannot disagree.
     #[inline(always)]
-    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Values) {
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Carried, Values) {
         self.tapes.load();
-        let stepped = self.step(simd, bar);
-        let Stepped { n_before, ref before, ref input, ref step } = stepped;
         let past = self.past(simd);
-        let older = self.blocks.older(n_before, &past);
+        let found;
+        let windows = if self.head.is_fresh {
+            &self.windows
+        } else {
+            found = simd.vectorize(FindWindows { past: &past, of_year: None, rsis: None });
+            &found
+        };
+        let near = Near::of(&past, NearExtremes::of(&past));
+        let paths = Paths { of_9: near.path9, of_29: windows.path29 };
+        let stepped = self.step(&past, bar, paths, windows.extremes.channels.last_13);
+        let Stepped { n_before, ref hot, ref input, ref step } = stepped;
+        let terms = NewTerms::new(&past, near.extremes.rsis, input, step);
+        let n_bars = n_before + 1;
         let mut row = [0.0; N_COLUMNS];
-        columns(before, step, &past, input, n_before + 1, older, &mut row);
-        let values = Values::new(row, n_before + 1);
-        (stepped, values)
+        Scene { hot, step, windows, near: &near, past: &past, bar: input, terms: &terms, n_bars }.columns(&mut row);
+        let [_, before] = windows.extremes.rsis.0;
+        let carried = Carried { year: windows.extremes.year, rsis: RsiPlaces([before, terms.rsi_places]) };
+        (stepped, carried, Values::new(row, n_bars))
     }
 
     #[inline(always)]
-    pub(crate) fn step<S: Simd>(&self, simd: S, bar: &Bar) -> Stepped {
-        let (n_before, before) = self.start(bar);
-        let past = self.past(simd);
-        let input = Input::new(bar, n_before, past.close());
-        let step = step(&before, &past, &input, n_before);
-        Stepped { n_before, before, input, step }
+    fn step<S: Simd>(&self, past: &Past<S, f64>, bar: &Bar, paths: Paths<f64>, last_13: Channel<f64>) -> Stepped {
+        let (n_before, mut hot) = self.start(bar);
+        let input = Input::from(bar);
+        let step = step(&mut hot, past, &input, n_before, paths, last_13);
+        Stepped { n_before, hot, input, step }
     }
 
     /// What the bar builds on.
@@ -145,13 +166,62 @@ impl Slot {
     }
 
     #[inline(always)]
-    pub(crate) fn take_in<S: Simd>(&mut self, simd: S, stepped: &Stepped) {
+    fn take_in(&mut self, stepped: &Stepped) {
         let n_bars = stepped.n_before + 1;
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
         let offset = self.tapes.put(self.head.offset, &entry(&stepped.input, &stepped.step));
-        self.head = Head { n_bars, offset, hot: stepped.step.hot };
-        self.blocks.close(n_bars, &self.tapes.past(simd, offset));
+        self.head = Head { n_bars, offset, is_fresh: false, hot: stepped.hot };
+    }
+
+    /// Finds what the windows hold, without looking for what is known from the bar before.
+    #[inline(always)]
+    pub(crate) fn refresh<S: Simd>(&mut self, simd: S, carried: Option<Carried>) {
+        let past = self.tapes.past(simd, self.head.offset);
+        let n_bars = self.head.n_bars as usize;
+        let (leaving, newest) = (past.close_before(N_CLOSES), past.close());
+        let of_year = match carried {
+            // A year of closes is looked through only when an extreme leaves it that the newest does not replace.
+            Some(Carried { year, .. })
+                if n_bars > N_YEAR
+                    && (leaving < year.high || newest >= year.high)
+                    && (leaving > year.low || newest <= year.low) =>
+            {
+                Some(year.with(newest, newest))
+            }
+            _ if n_bars >= N_YEAR => None,
+            _ => Some(Channel::default()),
+        };
+        let rsis = carried.map(|carried| carried.rsis);
+        self.windows = simd.vectorize(FindWindows { past: &past, of_year, rsis });
+        self.head.is_fresh = true;
+    }
+}
+
+/// What the windows after a bar have of those before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Carried {
+    /// Before the bar.
+    year: Channel<f64>,
+    /// With that of the bar.
+    rsis: RsiPlaces<f64>,
+}
+
+/// What the windows hold; some of it may be known. A function of its own: it is as large as everything else.
+struct FindWindows<'a, S> {
+    past: &'a Past<'a, S, f64>,
+    of_year: Option<Channel<f64>>,
+    rsis: Option<RsiPlaces<f64>>,
+}
+
+impl<S: Simd> WithSimd for FindWindows<'_, S> {
+    type Output = Windows<f64>;
+
+    #[inline(always)]
+    fn with_simd<T: Simd>(self, _: T) -> Windows<f64> {
+        let year = if let Some(known) = self.of_year { known } else { year(self.past) };
+        let rsis = if let Some(known) = self.rsis { known } else { RsiPlaces::of(self.past) };
+        Windows::of(self.past, WindowExtremes { channels: Channels::of(self.past), rsis, year })
     }
 }
 
@@ -165,7 +235,7 @@ impl WithSimd for Amend<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Values {
-        self.slot.calc(simd, self.bar).1
+        self.slot.calc(simd, self.bar).2
     }
 }
 
@@ -193,25 +263,27 @@ impl WithSimd for Push<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let stepped = self.slot.step(simd, self.bar);
-        self.slot.take_in(simd, &stepped);
+        let slot = self.slot;
+        let past = slot.past(simd);
+        let stepped = slot.step(&past, self.bar, Paths::of(&past), range13(&past));
+        slot.take_in(&stepped);
     }
 }
 
 /// What the tapes keep of a bar.
 #[inline(always)]
 fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
-    let Input { close, high, low, volume, log_return, .. } = *input;
-    Entry { close, high, low, volume, gap: step.gap_size, log_return, rsi: step.rsi }
+    let Input { close, high, low, volume, .. } = *input;
+    Entry { close, high, low, volume, gap: step.gap_size, rsi: step.rsi }
 }
 
 /// A bar and what it makes of the state before it, not yet stored.
-pub(crate) struct Stepped {
+struct Stepped {
     /// Bars of the segment before it.
-    pub(crate) n_before: u32,
-    pub(crate) before: Hot<f64>,
-    pub(crate) input: Input<f64>,
-    pub(crate) step: Step<f64>,
+    n_before: u32,
+    hot: Hot<f64>,
+    input: Input<f64>,
+    step: Step<f64>,
 }
 
 /// What [`Bar::check`] says, without a branch for the bars that usually come.

@@ -4,13 +4,12 @@ use schemas::{EventTime, F64Column, Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 
 use crate::extras::ExtrasState;
-use crate::extremes::Blocks;
 use crate::slot::{Head, Slot};
 use crate::state::{State as _, Unit};
 use crate::tapes::Offset;
 
 /// Rises with every change of the fields below, of the order in which a slot's numbers are visited, or of what they mean.
-pub(crate) const LAYOUT_VERSION: u64 = 3;
+pub(crate) const LAYOUT_VERSION: u64 = 4;
 
 /// More than a slot can have seen; keeps the counters of a damaged snapshot from overflowing.
 const N_BARS_MAX: u32 = 1 << 31;
@@ -102,13 +101,7 @@ impl TryFrom<SlotState> for Slot {
         if is_short || numbers.next().is_some() {
             return Err(fault);
         }
-        // Also those that the window before the newest bar needs: a correction goes back to it, be it into the segment
-        // that the newest bar has ended.
-        let mut blocks = Blocks::default();
-        for head in [slot.before, slot.head] {
-            blocks.restore(head.n_bars, &slot.tapes.past(pulp::Scalar, head.offset));
-        }
-        slot.blocks = blocks;
+        slot.refresh(pulp::Scalar, None);
         Ok(slot)
     }
 }

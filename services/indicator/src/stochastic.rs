@@ -1,21 +1,18 @@
 use pulp::Simd;
 
+use crate::channel::Channel;
 use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::state::state;
-use crate::window::{Highest, Lowest};
+use crate::window::{Highest, Lowest, term};
 
-/// Where a number stands between the extremes of its window.
-///
-/// # Units
-/// Percent, 0 at the lowest; 0 when the window has no range but rounding.
+/// Whether a window has no range but rounding: the flat stretches of an RSI differ by that, which would otherwise fill the
+/// whole scale.
 #[inline(always)]
-fn place<L: Lane>(number: L, lowest: L, highest: L) -> L {
-    // The flat stretches of an RSI differ by rounding, which would otherwise fill the whole scale.
+fn is_flat<L: Lane>(window: Channel<L>) -> L::Mask {
     const NOISE: f64 = 1e-14;
-    let is_flat = (highest - lowest).is_at_most((highest.abs() + lowest.abs()) * NOISE);
-    L::select(is_flat, number.zero(), (number - lowest) / (highest - lowest) * 100.0)
+    (window.high - window.low).is_at_most((window.high.abs() + window.low.abs()) * NOISE)
 }
 
 state! {
@@ -39,6 +36,7 @@ state! {
 }
 
 /// The two lines of an oscillator and how it ended up.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<L> {
     pub(crate) fast: L,
     pub(crate) slow: L,
@@ -65,31 +63,22 @@ impl<L: Lane> Stochastic<L> {
 /// The extremes of the last 14 bars.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Range<L> {
-    highest: L,
-    lowest: L,
+    window: Channel<L>,
+    inverse: L,
 }
 
 impl<L: Lane> Range<L> {
+    /// `last_13` are the bars before the one at hand.
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
-    where
-        L: Figure<S>,
-    {
-        Self {
-            highest: Highest::new(past.simd, bar.high).with::<0, 13>(
-                #[inline(always)]
-                |age| past.high_run(age),
-            ),
-            lowest: Lowest::new(past.simd, bar.low).with::<0, 13>(
-                #[inline(always)]
-                |age| past.low_run(age),
-            ),
-        }
+    pub(crate) fn new(last_13: Channel<L>, bar: &Input<L>) -> Self {
+        let window = last_13.with(bar.high, bar.low);
+        Self { window, inverse: (window.high - window.low).inverse() }
     }
 
+    /// Where the close stands: percent, 0 at the lowest; 0 when there is no range.
     #[inline(always)]
     pub(crate) fn place(&self, close: L) -> L {
-        place(close, self.lowest, self.highest)
+        L::select(is_flat(self.window), close.zero(), (close - self.window.low) * self.inverse * 100.0)
     }
 
     /// Williams %R.
@@ -104,55 +93,68 @@ impl<L: Lane> Range<L> {
     /// TA-Lib `WILLR`.
     #[inline(always)]
     pub(crate) fn williams(&self, close: L) -> L {
-        (self.highest - close).over_or_zero(self.highest - self.lowest) * -100.0
+        let is_flat = self.window.high.is_equal(self.window.low);
+        L::select(is_flat, close.zero(), (self.window.high - close) * self.inverse * -100.0)
     }
 }
 
-/// Place of RSI14 in its own range over 5 and over 14 bars, and the mean of three such places.
-///
-/// # Shape
-/// One per bar; over 5 bars both first with bar 21, over 14 with bar 30.
-///
-/// # Units
-/// Percent, 0 to 100; 0 where the range is 0.
-///
-/// # Source
-/// TA-Lib `STOCHRSI` 14, 5, 3 (its default) and 14, 14, 3 (that of most charts): the fast line is not smoothed.
-#[inline(always)]
-pub(crate) fn of_rsi<S: Simd, L: Figure<S>>(past: &Past<S, L>, rsi: L) -> [Lines<L>; 2] {
-    let [.., older, newer] = *past.rsis;
-    let [short0, long0] = rsi_places(past, 2, older);
-    let [short1, long1] = rsi_places(past, 1, newer);
-    let [short2, long2] = rsi_places(past, 0, rsi);
-    [
-        Lines { fast: short2, slow: (short0 + short1 + short2) * (1.0 / 3.0) },
-        Lines { fast: long2, slow: (long0 + long1 + long2) * (1.0 / 3.0) },
-    ]
+/// The places of the last two RSIs, the older first: each over 5 and over 14 bars.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RsiPlaces<L>(pub(crate) [[L; 2]; 2]);
+
+impl<L: Lane> RsiPlaces<L> {
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        let [.., older, newer] = *past.rsis;
+        Self([rsi_places(last_rsis(past, 2), older), rsi_places(last_rsis(past, 1), newer)])
+    }
+
+    /// Place of RSI14 in its own range over 5 and over 14 bars, and the mean of three such places.
+    ///
+    /// # Shape
+    /// One per bar; over 5 bars both first with bar 21, over 14 with bar 30.
+    ///
+    /// # Units
+    /// Percent, 0 to 100; 0 where the range is 0.
+    ///
+    /// # Source
+    /// TA-Lib `STOCHRSI` 14, 5, 3 (its default) and 14, 14, 3 (that of most charts): the fast line is not smoothed.
+    #[inline(always)]
+    pub(crate) fn lines(&self, [short, long]: [L; 2]) -> [Lines<L>; 2] {
+        let [[short0, long0], [short1, long1]] = self.0;
+        [
+            Lines { fast: short, slow: (short0 + short1 + short) * (1.0 / 3.0) },
+            Lines { fast: long, slow: (long0 + long1 + long) * (1.0 / 3.0) },
+        ]
+    }
 }
 
-/// Of a number in the last 5 and 14, itself included; those before it begin with an age.
+/// The last 4 and 13 of the RSIs that begin with an age.
 #[inline(always)]
-fn rsi_places<S: Simd, L: Figure<S>>(past: &Past<S, L>, age: usize, rsi: L) -> [L; 2] {
-    let (mut high, mut low) = (Highest::new(past.simd, rsi), Lowest::new(past.simd, rsi));
-    let (high5, low5) = (
-        high.with::<0, 4>(
-            #[inline(always)]
-            |i| L::run(past.simd, past.rsis, age + i),
-        ),
-        low.with::<0, 4>(
-            #[inline(always)]
-            |i| L::run(past.simd, past.rsis, age + i),
-        ),
+pub(crate) fn last_rsis<S: Simd, L: Figure<S>>(past: &Past<S, L>, age: usize) -> [Channel<L>; 2] {
+    let newest = past.rsis[past.rsis.len() - 1 - age];
+    let (mut high, mut low) = (Highest::new(past.simd, newest), Lowest::new(past.simd, newest));
+    let rsi = term(
+        #[inline(always)]
+        |i| L::run(past.simd, past.rsis, age + i),
     );
-    let (high14, low14) = (
-        high.with::<4, 13>(
-            #[inline(always)]
-            |i| L::run(past.simd, past.rsis, age + i),
-        ),
-        low.with::<4, 13>(
-            #[inline(always)]
-            |i| L::run(past.simd, past.rsis, age + i),
-        ),
-    );
-    [place(rsi, low5, high5), place(rsi, low14, high14)]
+    let (high4, low4) = (high.with::<0, 4>(rsi), low.with::<0, 4>(rsi));
+    let (high13, low13) = (high.with::<4, 13>(rsi), low.with::<4, 13>(rsi));
+    [Channel { high: high4, low: low4 }, Channel { high: high13, low: low13 }]
+}
+
+/// Place of an RSI in its own range over 5 and over 14 bars, of which it is the last.
+#[inline(always)]
+pub(crate) fn rsi_places<L: Lane>([last_4, last_13]: [Channel<L>; 2], rsi: L) -> [L; 2] {
+    // Not one division for both: the longer window may still be warming up.
+    [place(last_4.with(rsi, rsi), rsi), place(last_13.with(rsi, rsi), rsi)]
+}
+
+#[inline(always)]
+fn place<L: Lane>(window: Channel<L>, number: L) -> L {
+    let share = (number - window.low) / (window.high - window.low);
+    L::select(is_flat(window), number.zero(), share * 100.0)
 }

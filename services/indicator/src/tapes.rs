@@ -1,10 +1,10 @@
 use std::hint::black_box;
 
-use crate::input::{N_CLOSES, N_GAPS, N_LOG_RETURNS, N_RANGES, N_RSIS, N_VOLUMES, Past};
+use crate::input::{N_CLOSES, N_GAPS, N_RANGES, N_RSIS, N_VOLUMES, Past};
 
 /// Places beyond the window and the number that an undo needs. Only when all are taken does a tape move its numbers back,
 /// so windows are contiguous and yet cost no copy.
-const SLACK: usize = 2;
+const SLACK: usize = 1;
 /// The offset at which all places are taken.
 const OFFSET_MAX: usize = SLACK + 1;
 
@@ -17,7 +17,6 @@ pub(crate) struct Tapes {
     lows: [f64; N_RANGES + OFFSET_MAX],
     volumes: [f64; N_VOLUMES + OFFSET_MAX],
     gaps: [f64; N_GAPS + OFFSET_MAX],
-    log_returns: [f64; N_LOG_RETURNS + OFFSET_MAX],
     rsis: [f64; N_RSIS + OFFSET_MAX],
 }
 
@@ -29,7 +28,6 @@ pub(crate) struct Entry {
     pub(crate) low: f64,
     pub(crate) volume: f64,
     pub(crate) gap: f64,
-    pub(crate) log_return: f64,
     pub(crate) rsi: f64,
 }
 
@@ -55,15 +53,7 @@ impl Offset {
 
 impl Default for Tapes {
     fn default() -> Self {
-        Self {
-            closes: [0.0; _],
-            highs: [0.0; _],
-            lows: [0.0; _],
-            volumes: [0.0; _],
-            gaps: [0.0; _],
-            log_returns: [0.0; _],
-            rsis: [0.0; _],
-        }
+        Self { closes: [0.0; _], highs: [0.0; _], lows: [0.0; _], volumes: [0.0; _], gaps: [0.0; _], rsis: [0.0; _] }
     }
 }
 
@@ -78,22 +68,24 @@ impl Tapes {
             lows: window(&self.lows, offset),
             volumes: window(&self.volumes, offset),
             gaps: window(&self.gaps, offset),
-            log_returns: window(&self.log_returns, offset),
             rsis: window(&self.rsis, offset),
             terms: None,
         }
     }
 
-    /// Loads, all at once, what a calculation reads. Else the processor, which sees only some hundred instructions ahead, would
-    /// wait for one part of a slot after the other, most of the time for a slot that is not in its cache.
+    /// Loads, all at once, what a bar is completed with, beside what the windows say. Else the processor, which sees only some
+    /// hundred instructions ahead, would wait for one part of a slot after the other, most of the time for a slot that is not
+    /// in its cache.
     #[inline(always)]
     pub(crate) fn load(&self) {
-        let mut bits = 0;
-        // Of the closes in between, single ones are read.
-        bits ^= lines(&self.closes, 0, 56) ^ lines(&self.closes, N_CLOSES - 64, self.closes.len());
-        bits ^= lines(&self.highs, 0, self.highs.len()) ^ lines(&self.lows, 0, self.lows.len());
-        bits ^= lines(&self.volumes, 0, self.volumes.len()) ^ lines(&self.gaps, 0, self.gaps.len());
-        bits ^= lines(&self.log_returns, 0, self.log_returns.len()) ^ lines(&self.rsis, 0, self.rsis.len());
+        let mut bits = lines(&self.closes, N_CLOSES - 40, N_CLOSES + OFFSET_MAX);
+        // The returns of longer periods, and what leaves the average of 200.
+        for n in [63, 126, 200, 252] {
+            bits ^= self.closes[N_CLOSES - n].to_bits();
+        }
+        bits ^= lines(&self.highs, N_RANGES - 19, N_RANGES + OFFSET_MAX);
+        bits ^= lines(&self.lows, N_RANGES - 19, N_RANGES + OFFSET_MAX);
+        bits ^= lines(&self.gaps, 0, N_GAPS + OFFSET_MAX) ^ lines(&self.rsis, 0, N_RSIS + OFFSET_MAX);
         black_box(bits);
     }
 
@@ -108,7 +100,6 @@ impl Tapes {
         self.lows.copy_within(OFFSET_MAX.., 0);
         self.volumes.copy_within(OFFSET_MAX.., 0);
         self.gaps.copy_within(OFFSET_MAX.., 0);
-        self.log_returns.copy_within(OFFSET_MAX.., 0);
         self.rsis.copy_within(OFFSET_MAX.., 0);
         Offset(0)
     }
@@ -123,7 +114,6 @@ impl Tapes {
         self.lows[N_RANGES + at] = entry.low;
         self.volumes[N_VOLUMES + at] = entry.volume;
         self.gaps[N_GAPS + at] = entry.gap;
-        self.log_returns[N_LOG_RETURNS + at] = entry.log_return;
         self.rsis[N_RSIS + at] = entry.rsi;
         Offset(offset.0 + 1)
     }
@@ -137,20 +127,12 @@ impl Tapes {
         }
     }
 
-    pub(crate) fn parts(&self) -> [&[f64]; 7] {
-        [&self.closes, &self.highs, &self.lows, &self.volumes, &self.gaps, &self.log_returns, &self.rsis]
+    pub(crate) fn parts(&self) -> [&[f64]; 6] {
+        [&self.closes, &self.highs, &self.lows, &self.volumes, &self.gaps, &self.rsis]
     }
 
-    pub(crate) fn parts_mut(&mut self) -> [&mut [f64]; 7] {
-        [
-            &mut self.closes,
-            &mut self.highs,
-            &mut self.lows,
-            &mut self.volumes,
-            &mut self.gaps,
-            &mut self.log_returns,
-            &mut self.rsis,
-        ]
+    pub(crate) fn parts_mut(&mut self) -> [&mut [f64]; 6] {
+        [&mut self.closes, &mut self.highs, &mut self.lows, &mut self.volumes, &mut self.gaps, &mut self.rsis]
     }
 }
 
@@ -163,7 +145,7 @@ fn lines<const N: usize>(tape: &[f64; N], from: usize, to: usize) -> u64 {
         bits ^= tape[at].to_bits();
         at += 8;
     }
-    bits
+    bits ^ tape[to - 1].to_bits()
 }
 
 #[inline(always)]
@@ -176,7 +158,7 @@ mod tests {
     use super::*;
 
     fn entry(number: f64) -> Entry {
-        Entry { close: number, high: number, low: number, volume: number, gap: number, log_return: number, rsi: number }
+        Entry { close: number, high: number, low: number, volume: number, gap: number, rsi: number }
     }
 
     fn check_end(past: &Past<(), f64>, newest: f64) {

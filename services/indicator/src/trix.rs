@@ -33,10 +33,10 @@ impl<L: Lane, const PERIOD: u32> Trix<L, PERIOD> {
         Self { averages: [first, second, third] }
     }
 
+    /// The average of which the change is shown.
     #[inline(always)]
-    pub(crate) fn change_from(&self, before: &Self) -> L {
-        let before = before.averages[2].level;
-        (self.averages[2].level - before).over_or_zero(before) * 100.0
+    pub(crate) fn level(&self) -> L {
+        self.averages[2].level
     }
 }
 

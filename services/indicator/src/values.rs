@@ -2,7 +2,7 @@ use pulp::Simd;
 
 use crate::lane::Lane;
 use crate::lanes::Lanes;
-use crate::plan::{Column, N_COLUMNS, NEED_MAX, NEEDS, OF_RANGE};
+use crate::plan::{BY_NEED, Column, N_COLUMNS, NEED_MAX, NEEDS, OF_RANGE};
 
 /// One row: a value per column of [`plan`](crate::plan()), in its order.
 #[derive(Debug, Clone, Copy)]
@@ -91,20 +91,40 @@ impl<'a> Row<'a> {
 
 /// Makes missing what [`Values::new`] does.
 #[inline(always)]
-pub(crate) fn mark_missing<S: Simd>(rows: &[Lanes<S>; N_COLUMNS], n_bars: u32, numbers: &mut [S::f64s; N_COLUMNS]) {
-    // Only a number that is not one differs from itself.
-    let total = rows[Column::Ad as usize];
-    let has_range = total.is_equal(total);
-    for ((number, lanes), is_of_range) in numbers.iter_mut().zip(rows).zip(OF_RANGE) {
-        let is_finite = lanes.abs().is_at_most(lanes.constant(f64::MAX));
-        let is_shown = if is_of_range { Lanes::<S>::both(is_finite, has_range) } else { is_finite };
-        *number = Lanes::select(is_shown, *lanes, lanes.constant(f64::NAN)).register();
+pub(crate) fn mark_missing<S: Simd>(simd: S, row: &mut [S::f64s; N_COLUMNS], n_bars: u32) {
+    let zero = Lanes::splat(simd, 0.0);
+    let missing = zero.constant(f64::NAN);
+    let cold = &BY_NEED[..BY_NEED.partition_point(|&column| NEEDS[column] > n_bars)];
+    for &column in cold {
+        row[column] = zero.plain();
     }
-    if n_bars < NEED_MAX {
-        for ((number, lanes), need) in numbers.iter_mut().zip(rows).zip(NEEDS) {
-            if need > n_bars {
-                *number = lanes.constant(f64::NAN).register();
-            }
+    // The product of 0 and a number that is not finite is not one, nor is any sum with it. Several sums, that none waits for
+    // the one before.
+    let (parts, rest) = row.as_chunks::<4>();
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    for part in parts {
+        a = a + Lanes::new(simd, part[0]) * 0.0;
+        b = b + Lanes::new(simd, part[1]) * 0.0;
+        c = c + Lanes::new(simd, part[2]) * 0.0;
+        d = d + Lanes::new(simd, part[3]) * 0.0;
+    }
+    for numbers in rest {
+        a = a + Lanes::new(simd, *numbers) * 0.0;
+    }
+    let product = (a + b) + (c + d);
+    let flaw = Lanes::select(product.is_equal(zero), zero, zero.constant(1.0));
+    if Lanes::any(flaw.is_above(zero)) {
+        // Only a number that is not one differs from itself.
+        let total = Lanes::new(simd, row[Column::Ad as usize]);
+        let has_range = total.is_equal(total);
+        for (numbers, is_of_range) in row.iter_mut().zip(OF_RANGE) {
+            let lanes = Lanes::new(simd, *numbers);
+            let is_finite = lanes.abs().is_at_most(lanes.constant(f64::MAX));
+            let is_shown = if is_of_range { Lanes::<S>::both(is_finite, has_range) } else { is_finite };
+            *numbers = Lanes::select(is_shown, lanes, missing).plain();
         }
+    }
+    for &column in cold {
+        row[column] = missing.plain();
     }
 }

@@ -2,8 +2,9 @@ use pulp::Simd;
 
 use crate::figure::Figure;
 use crate::input::{Input, N_FLOWS, N_VOLUMES, Past};
-use crate::lane::Lane;
+use crate::lane::{Lane, inverses};
 use crate::state::state;
+use crate::terms::NewTerms;
 use crate::window::sum;
 
 /// Below this flow over the window, in currency, the money flow index is 0.
@@ -34,8 +35,7 @@ impl<L: Lane> Volume<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>) -> Self {
-        let flow = close_place(bar.high, bar.low, bar.close) * bar.volume;
+    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, flow: L) -> Self {
         if n_before == 0 {
             return Self { on_balance: bar.volume, distribution: flow, fast: flow, slow: flow };
         }
@@ -82,86 +82,120 @@ pub(crate) struct VolumeWindow<L> {
     pub(crate) average_price: L,
     /// Currency: mean of close × volume.
     pub(crate) dollar_volume: L,
+    /// Currency of the bar over its mean; missing where nothing was traded.
+    pub(crate) dollar_ratio: L,
     /// Volume over its mean; missing where nothing was traded.
     pub(crate) relative_volume: L,
 }
 
-impl<L: Lane> VolumeWindow<L> {
+/// Sums of the 19 bars before the one at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct VolumeSums<L> {
+    volume: L,
+    flow: L,
+    price_volume: L,
+    dollars: L,
+}
+
+impl<L: Lane> VolumeSums<L> {
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(past: &Past<S, L>, bar: &Input<L>) -> Self
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
     where
         L: Figure<S>,
     {
-        let zero = bar.close.zero();
-        let volume = bar.volume
-            + sum::<S, L, N_VOLUMES>(
-                past.simd,
+        let (simd, zero) = (past.simd, past.close().zero());
+        Self {
+            volume: sum::<S, L, N_VOLUMES>(
+                simd,
                 zero,
                 #[inline(always)]
                 |age| past.volume_run(age),
-            );
-        let flow = close_place(bar.high, bar.low, bar.close) * bar.volume
-            + sum::<S, L, N_VOLUMES>(
-                past.simd,
+            ),
+            flow: sum::<S, L, N_VOLUMES>(
+                simd,
                 zero,
                 #[inline(always)]
                 |age| past.flows(age),
-            );
-        let typical = (bar.high + bar.low + bar.close) * bar.volume
-            + sum::<S, L, N_VOLUMES>(
-                past.simd,
+            ),
+            price_volume: sum::<S, L, N_VOLUMES>(
+                simd,
                 zero,
                 #[inline(always)]
                 |age| past.price_volumes(age),
-            );
-        let dollars = bar.close * bar.volume
-            + sum::<S, L, N_VOLUMES>(
-                past.simd,
+            ),
+            dollars: sum::<S, L, N_VOLUMES>(
+                simd,
                 zero,
                 #[inline(always)]
                 |age| past.dollars(age),
-            );
-        Self {
-            money_flow: flow / volume,
-            average_price: typical / (volume * N_PRICES),
+            ),
+        }
+    }
+
+    /// `flow` is that of the bar.
+    #[inline(always)]
+    pub(crate) fn with(&self, bar: &Input<L>, flow: L, terms: &NewTerms<L>) -> VolumeWindow<L> {
+        let volume = self.volume + bar.volume;
+        let dollars = self.dollars + terms.dollars;
+        // Twenty bars without a trade: 0 / 0, which is missing.
+        let [inverse, inverse_of_dollars] = inverses([volume, dollars]);
+        VolumeWindow {
+            money_flow: (self.flow + flow) * inverse,
+            average_price: (self.price_volume + terms.price_volume) * inverse * (1.0 / N_PRICES),
             dollar_volume: dollars * (1.0 / 20.0),
-            relative_volume: bar.volume * 20.0 / volume,
+            dollar_ratio: terms.dollars * 20.0 * inverse_of_dollars,
+            relative_volume: bar.volume * 20.0 * inverse,
         }
     }
 }
 
-/// Money flow index over 14 changes.
-///
-/// # Shape
-/// One per bar; the first with bar 15.
-///
-/// # Units
-/// Points, 0 to 100; 0 where less than one unit of currency flowed.
-///
-/// # Source
-/// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
-#[inline(always)]
-pub(crate) fn money_flow_index<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>) -> L {
-    let zero = bar.close.zero();
-    let before = past.high() + past.low() + past.close();
-    let newest = bar.high + bar.low + bar.close;
-    let up = flow(before, newest, newest, bar.volume)
-        + sum::<S, L, N_FLOWS>(
-            past.simd,
-            zero,
-            #[inline(always)]
-            |age| past.flows_up(age),
-        );
-    let down = flow(newest, before, newest, bar.volume)
-        + sum::<S, L, N_FLOWS>(
-            past.simd,
-            zero,
-            #[inline(always)]
-            |age| past.flows_down(age),
-        );
-    let both = up + down;
-    let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
-    L::select(is_flat, zero, up / both * 100.0)
+/// Sums of what flowed upwards and downwards in the 13 bars before the one at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FlowSums<L> {
+    up: L,
+    down: L,
+}
+
+impl<L: Lane> FlowSums<L> {
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
+    where
+        L: Figure<S>,
+    {
+        let (simd, zero) = (past.simd, past.close().zero());
+        Self {
+            up: sum::<S, L, N_FLOWS>(
+                simd,
+                zero,
+                #[inline(always)]
+                |age| past.flows_up(age),
+            ),
+            down: sum::<S, L, N_FLOWS>(
+                simd,
+                zero,
+                #[inline(always)]
+                |age| past.flows_down(age),
+            ),
+        }
+    }
+
+    /// Money flow index over 14 changes.
+    ///
+    /// # Shape
+    /// One per bar; the first with bar 15.
+    ///
+    /// # Units
+    /// Points, 0 to 100; 0 where less than one unit of currency flowed.
+    ///
+    /// # Source
+    /// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
+    #[inline(always)]
+    pub(crate) fn money_flow_index(&self, terms: &NewTerms<L>) -> L {
+        let up = self.up + terms.flow_up;
+        let both = up + (self.down + terms.flow_down);
+        let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
+        L::select(is_flat, both.zero(), up / both * 100.0)
+    }
 }
 
 /// What flowed at a price, if the second of two prices is higher.

@@ -54,6 +54,37 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
     }
 }
 
+/// A term of several windows. Attributes may stand before an argument, not before what a variable is set to.
+#[inline(always)]
+pub(crate) fn term<R>(term: impl Fn(usize) -> R + Copy) -> impl Fn(usize) -> R + Copy {
+    term
+}
+
+impl<S: Simd, L: Figure<S>> Total<S, L> {
+    /// Adds run `i` of the terms, as far as it is of ages `FROM` to `TO` − 1.
+    #[inline(always)]
+    fn take<const FROM: usize, const TO: usize>(&mut self, i: usize, terms: L::Run) {
+        let age = i * L::N_RUN;
+        let accumulator = &mut self.accumulators[i % (N_ACCUMULATORS / L::N_RUN)];
+        let joined = *accumulator + terms;
+        *accumulator = if FROM <= age && age + L::N_RUN <= TO {
+            joined
+        } else {
+            let (first, end) = (FROM.max(age) - age, TO.min(age + L::N_RUN) - age);
+            L::select_ages(self.simd, first, end, joined, *accumulator)
+        };
+    }
+
+    #[inline(always)]
+    fn sum(&self) -> L {
+        L::collapse(
+            self.accumulators,
+            #[inline(always)]
+            |sum, number| sum + number,
+        )
+    }
+}
+
 /// A sum over ever more of a window.
 pub(crate) struct Sum<S: Simd, L: Figure<S>>(Total<S, L>);
 
@@ -83,6 +114,48 @@ impl<S: Simd, L: Figure<S>> Sum<S, L> {
 #[inline(always)]
 pub(crate) fn sum<S: Simd, L: Figure<S>, const N: usize>(simd: S, zero: L, term: impl Fn(usize) -> L::Run) -> L {
     Sum::new(simd, zero).with::<0, N>(term)
+}
+
+/// The sum of ever more of a window, and that of the squares; each term is found once.
+pub(crate) struct Moments<S: Simd, L: Figure<S>> {
+    sum: Total<S, L>,
+    squares: Total<S, L>,
+}
+
+impl<S: Simd, L: Figure<S>> Moments<S, L> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, zero: L) -> Self {
+        Self { sum: Total::new(simd, zero), squares: Total::new(simd, zero) }
+    }
+
+    /// Both once the terms of ages `FROM` to `TO` − 1 are in them.
+    #[inline(always)]
+    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run + Copy) -> [L; 2] {
+        if L::N_RUN == 1 {
+            // As in `Total::extend`.
+            for round in 0..(TO - FROM) / N_ACCUMULATORS {
+                for i in FROM..FROM + N_ACCUMULATORS {
+                    self.add(i % N_ACCUMULATORS, term(i + round * N_ACCUMULATORS));
+                }
+            }
+            for i in TO - (TO - FROM) % N_ACCUMULATORS..TO {
+                self.add(i % N_ACCUMULATORS, term(i));
+            }
+        } else {
+            for i in FROM / L::N_RUN..TO.div_ceil(L::N_RUN) {
+                let found = term(i * L::N_RUN);
+                self.sum.take::<FROM, TO>(i, found);
+                self.squares.take::<FROM, TO>(i, found * found);
+            }
+        }
+        [self.sum.sum(), self.squares.sum()]
+    }
+
+    #[inline(always)]
+    fn add(&mut self, accumulator: usize, term: L::Run) {
+        let (sum, squares) = (&mut self.sum.accumulators[accumulator], &mut self.squares.accumulators[accumulator]);
+        (*sum, *squares) = (*sum + term, *squares + term * term);
+    }
 }
 
 /// The largest number of ever more of a window.
