@@ -108,19 +108,41 @@ impl World {
     /// Puts a message where it does not belong; one service refuses it for that reason.
     #[track_caller]
     fn check_refused(&mut self, subject: &str, payload: impl Into<Bytes>, service: &str, reason: &str, detail: &str) {
+        self.check_refused_by(subject, payload, &[service], reason, detail);
+    }
+
+    /// `services` in alphabetical order; each refuses for itself.
+    fn check_refused_by(
+        &mut self,
+        subject: &str,
+        payload: impl Into<Bytes>,
+        services: &[&str],
+        reason: &str,
+        detail: &str,
+    ) {
         let payload = payload.into();
-        let counter = format!("technic_{service}_rejected_total{{reason=\"{reason}\"}}");
-        let process = if service == "results" { "publisher" } else { service };
-        let admin = self.fleet.process(process).admin_address();
-        let before = metric(admin, &counter).expect("it answers").unwrap_or(0.0);
+        let counters: Vec<_> = services
+            .iter()
+            .map(|service| {
+                let process = if ["results", "facts"].contains(service) { "publisher" } else { service };
+                let counter = format!("technic_{service}_rejected_total{{reason=\"{reason}\"}}");
+                let admin = self.fleet.process(process).admin_address();
+                let before = metric(admin, &counter).expect("it answers").unwrap_or(0.0);
+                (admin, counter, before)
+            })
+            .collect();
         self.publish(subject, payload.clone());
-        let letters = self.letters(1);
-        let letter = &letters[0];
-        assert_eq!((letter.service.as_str(), letter.reason.as_str()), (service, reason), "{letter:?}");
-        assert_eq!((letter.subject.as_str(), &letter.payload), (subject, &payload), "{letter:?}");
-        assert!(letter.detail.contains(detail), "{letter:?}");
-        let after = metric(admin, &counter).expect("it answers").unwrap_or(0.0);
-        assert!(after > before, "{counter} stays at {before}");
+        let mut letters = self.letters(services.len() as u64);
+        letters.sort_by(|one, other| one.service.cmp(&other.service));
+        for (letter, service) in letters.iter().zip(services) {
+            assert_eq!((letter.service.as_str(), letter.reason.as_str()), (*service, reason), "{letter:?}");
+            assert_eq!((letter.subject.as_str(), &letter.payload), (subject, &payload), "{letter:?}");
+            assert!(letter.detail.contains(detail), "{letter:?}");
+        }
+        for (admin, counter, before) in counters {
+            let after = metric(admin, &counter).expect("it answers").unwrap_or(0.0);
+            assert!(after > before, "{counter} stays at {before}");
+        }
     }
 
     /// Everything that was sent until now has been through, and changed nothing.
@@ -239,11 +261,14 @@ fn messages_that_cannot_be_are_refused_and_change_nothing() {
     let whole = batch(one, [bar(N_SESSIONS, 1.0)]).encode();
     world.check_refused(&bars, whole[..whole.len() / 2].to_vec(), "indicator", "malformed", "bar");
 
-    for (kind, service) in [(BatchKind::Feature, "inference"), (BatchKind::Prediction, "scoring")] {
+    // The publisher reads the features, too.
+    let readers: [(_, &[&str]); 2] =
+        [(BatchKind::Feature, &["facts", "inference"]), (BatchKind::Prediction, &["scoring"])];
+    for (kind, services) in readers {
         let subject = subject_of(kind, one);
-        world.check_refused(&subject, noise(), service, "malformed", kind.as_str());
+        world.check_refused_by(&subject, noise(), services, "malformed", kind.as_str());
         // A message of another kind is none of this kind.
-        world.check_refused(&subject, whole.clone(), service, "malformed", kind.as_str());
+        world.check_refused_by(&subject, whole.clone(), services, "malformed", kind.as_str());
     }
     world.check_refused(&LIVE.instrument(one), noise(), "scoring", "malformed", "instrument");
     // Two services read the scores: each refuses for itself.

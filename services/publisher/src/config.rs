@@ -123,7 +123,15 @@ mod tests {
         };
         let named: Vec<String> =
             broken.problems().iter().filter_map(|problem| Some(problem.split_once(':')?.0.to_owned())).collect();
-        let once = ["listen", "heartbeat", "write_stall_max", "connections_max", "requests_burst"];
+        let once = [
+            "listen",
+            "keys",
+            "limits.message_bytes",
+            "heartbeat",
+            "write_stall_max",
+            "connections_max",
+            "requests_burst",
+        ];
         let expected = [&once[..], &["cors_origins"; 3], &["bars_max"]].concat();
         assert_eq!(named, expected);
         let open = PublisherOptions {

@@ -39,6 +39,10 @@ pub(super) fn urls(text: &str) -> String {
 
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    // How many of something a key may have is no secret.
+    if name.ends_with("_per_key") {
+        return false;
+    }
     let singular = name.strip_suffix('s').unwrap_or(&name);
     ["token", "password"].iter().any(|word| name.contains(word))
         || ["dsn", "secret"].contains(&singular)
