@@ -190,8 +190,7 @@ struct Runner<S, D, O> {
     surroundings: Surroundings,
     /// By partition.
     progress: Vec<Progress>,
-    /// By partition, messages that wait because the stage is ahead there. They are not acknowledged, so the bus limits
-    /// their number.
+    /// By partition, messages that wait because the stage is ahead there.
     held: Vec<VecDeque<Delivery>>,
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
@@ -370,7 +369,7 @@ where
             if let Origin::Partition(partition) = origin
                 && (!self.held[partition.index()].is_empty() || self.stage.is_ahead(partition))
             {
-                self.held[partition.index()].push_back(delivery);
+                self.hold(partition, delivery).await;
                 continue;
             }
             self.take(origin, delivery, &mut outputs, &mut done).await?;
@@ -402,6 +401,20 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Keeps a message until its partition is no longer ahead.
+    ///
+    /// On a durable bus it stays unacknowledged: after a crash it comes again. What is in this process alone is gone after
+    /// one anyway, and there it must not keep its place: a stream of limited size that is full of such messages has no room
+    /// for the one that they wait for.
+    async fn hold(&mut self, partition: Partition, delivery: Delivery) {
+        if !self.surroundings.bus.is_durable()
+            && let Err(error) = delivery.ack().await
+        {
+            warn!(service = self.line.service, %error, "acknowledgement failed");
+        }
+        self.held[partition.index()].push_back(delivery);
     }
 
     async fn take(

@@ -265,7 +265,7 @@ async fn a_crash_between_two_publishes_repeats_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_partition_that_is_ahead_waits_in_order_and_is_not_acknowledged() {
+async fn a_partition_that_is_ahead_waits_in_order_and_comes_again() {
     let world = World::new().await;
     let other = Symbol::new("OTHER").unwrap();
     assert_ne!(Partition::of(other), Partition::of(symbol()));

@@ -10,10 +10,8 @@ use tokio::time::Instant;
 use super::position::ConsumerState;
 use crate::bus::{Answer, BusError, ConsumerSpec, PublishAck, Start, Stored, StreamSpec, StreamState, subject};
 
-/// The size of a stream for which none was given. A reader may hold partitions back until others have caught up; what they
-/// wait for must not wait for room behind them. A reader's inbox and turn are some 1,300 messages, which is what one
-/// partition can be behind another: 90 MB of features for 6,000 symbols.
-const BYTES_MAX_DEFAULT: usize = 256 << 20;
+/// The size of a stream for which none was given.
+const BYTES_MAX_DEFAULT: usize = 64 << 20;
 
 /// How many message ids a stream remembers, whatever its duplicate window; the oldest are forgotten first.
 const DUPLICATE_IDS_MAX: usize = 1 << 20;
