@@ -263,6 +263,8 @@ export class Table {
       if (entry === undefined) {
         if (shown.entry !== null) {
           shown.element.hidden = true;
+          // Or it would be found by the symbol of a row that another element shows.
+          delete shown.element.dataset["symbol"];
           shown.entry = null;
           shown.symbol = "";
         }
