@@ -1,6 +1,6 @@
 // The page: the stream fills the board, the table draws it, the rest stands around it.
 
-import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
+import { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { Board, summary, view } from "./board.js";
 import { NARROW_COLUMNS, NARROW_WIDTHS, columnOf } from "./columns.js";
 import { DetailPanel } from "./detail.js";
@@ -133,14 +133,15 @@ function App() {
     applyTheme(settings.theme);
     table.flash = settings.flash;
   }, [settings]);
-  useEffect(() => {
+  // With the state they follow from: a key pressed right after a click finds the table that the click asked for.
+  useLayoutEffect(() => {
     const keys = isNarrow ? NARROW_COLUMNS : settings.columns;
     const touch = isNarrow || matchMedia("(pointer: coarse)").matches;
     table.arrange(keys.map(columnOf), settings.sort, touch ? ROW_TOUCH_PX : ROW_PX, isNarrow ? NARROW_WIDTHS : {});
   }, [settings.columns, settings.sort, isNarrow]);
-  useEffect(reorder, [settings.filters, settings.sort, settings.watchlists, settings.watchlist]);
+  useLayoutEffect(reorder, [settings.filters, settings.sort, settings.watchlists, settings.watchlist]);
   const watched = useMemo(() => new Set(settings.watchlists[settings.watchlist] ?? []), [settings.watchlists, settings.watchlist]);
-  useEffect(() => table.mark(selected, watched), [selected, watched]);
+  useLayoutEffect(() => table.mark(selected, watched), [selected, watched]);
 
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
