@@ -35,9 +35,9 @@ use crate::models::{self, serving};
 /// Bars arrive and are scored at this timeframe.
 const TIMEFRAME: Timeframe = Timeframe::D1;
 
-/// The longest that a result on the bus whose bar is not new may lag behind: each is a message of its own, and a moving
-/// market moves thousands of rows with every refresh.
-const RESULTS_REFRESH: Duration = Duration::from_secs(1);
+/// The longest that a result on the bus may lag behind whose bar, band, tier, signal and flags are what they were: each
+/// is a message of its own, and a moving market moves thousands of rows a little with every refresh.
+const RESULTS_REFRESH: Duration = Duration::from_secs(5);
 
 type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 

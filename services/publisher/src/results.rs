@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pipeline::{Rejected, Restore, Stage};
-use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, SCHEMA_VERSION, ScoreBatch, Symbol};
+use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, SCHEMA_VERSION, ScoreBatch, SmolStr, Symbol};
 
 /// What waits for a refresh is published in so many steps, spread over its period: thousands of results at once would
 /// keep the processor from a bar that arrives meanwhile.
@@ -13,15 +14,16 @@ const SNAPSHOT_VERSION: u64 = 1;
 
 /// Keeps the newest result of every symbol for those who watch by name.
 ///
-/// The result of a new bar is published as soon as nothing more is waiting. A result that only moved because others did
-/// waits for the refresh or for a quiet moment: under load only the newest of a symbol is worth publishing.
+/// A new bar, or another band, tier, signal or flag, is published as soon as nothing more is waiting. A result whose
+/// numbers moved a little because others did waits for the refresh or for a quiet moment: under load only the newest of
+/// a symbol is worth a message.
 #[derive(Debug, Default)]
 pub struct ResultsStage {
     pending: BTreeMap<Symbol, Pending>,
-    /// Whose bar is new.
+    /// Whose bar or verdict is new.
     urgent: BTreeSet<Symbol>,
-    /// The bar and revision that each symbol's newest result stands on.
-    positions: BTreeMap<Symbol, (EventTime, u32)>,
+    /// What each symbol's newest result stands on and says.
+    verdicts: BTreeMap<Symbol, Verdict>,
     /// Where the refresh under way goes on.
     next: Option<Symbol>,
     /// Results in each of its steps that are left.
@@ -41,19 +43,43 @@ struct Pending {
     row: Option<ResultRow>,
 }
 
+/// What watchers want to know at once: a new bar, or that the row is judged differently.
+#[derive(Debug, Clone, PartialEq)]
+struct Verdict {
+    position: (EventTime, u32),
+    band: Cow<'static, str>,
+    signal: Cow<'static, str>,
+    result_tier: Cow<'static, str>,
+    investor_tier: Cow<'static, str>,
+    flags: SmolStr,
+}
+
+impl Verdict {
+    fn of(row: &ResultRow) -> Self {
+        Self {
+            position: row.position(),
+            band: row.merit_band.clone(),
+            signal: row.signal.clone(),
+            result_tier: row.result_tier.clone(),
+            investor_tier: row.investor_tier.clone(),
+            flags: row.merit_flags.clone(),
+        }
+    }
+}
+
 impl ResultsStage {
     fn put(&mut self, symbol: Symbol, pending: Pending) {
         let is_newer = |known: &Pending| (pending.epoch, pending.seq) > (known.epoch, known.seq);
         if !self.pending.get(&symbol).is_none_or(is_newer) {
             return;
         }
-        let position = pending.row.as_ref().map(ResultRow::position);
-        let known = match position {
-            Some(position) => self.positions.insert(symbol, position),
-            None => self.positions.remove(&symbol),
-        };
-        if known != position {
+        let verdict = pending.row.as_ref().map(Verdict::of);
+        if self.verdicts.get(&symbol) != verdict.as_ref() {
             self.urgent.insert(symbol);
+            match verdict {
+                Some(verdict) => self.verdicts.insert(symbol, verdict),
+                None => self.verdicts.remove(&symbol),
+            };
         }
         self.pending.insert(symbol, pending);
     }
