@@ -66,7 +66,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
 
     progress.stage("indicators");
     let plan = indicator::plan();
-    let models = models::source(config, plan.clone()).load()?;
+    let models = models::load(config, plan.clone())?;
     let newest = bars.sessions.last().copied().unwrap_or_default();
     let oldest = EventTime(newest.as_ns().saturating_sub_unsigned(whole_ns(config.scoring.max_age)));
     let before = if models.is_empty() { BTreeSet::new() } else { sessions_before(&bars, oldest) };
@@ -127,7 +127,7 @@ pub(crate) fn explain(
         ingest::read_daily(&dir.join("daily_bars.parquet"), &ReadOptions { to: as_of, ..ReadOptions::default() })?;
     progress.stage("indicators");
     let plan = indicator::plan();
-    let models = models::source(config, plan.clone()).load()?;
+    let models = models::load(config, plan.clone())?;
     let rows = bars.symbols.iter().find(|(known, _)| *known == symbol).map(|(_, rows)| rows.clone());
     let Some(last) = rows.and_then(Iterator::last) else {
         return Err(Usage(format!("{symbol} has no bars in `{}`", dir.display())).into());
