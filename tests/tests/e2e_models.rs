@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "every function in here is part of a test")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use runtime::bus::{Bus, ConsumerSpec, Start};
 use runtime::streams::PipelineStream;
 use schemas::subject::{BatchKind, Namespace};
-use schemas::{Message, ModelRef, N_PARTITIONS, PredictionBatch, QuantileTables, Timeframe};
+use schemas::{Message, ModelRef, N_PARTITIONS, PredictionBatch, QuantileTables, ScoreBatch, Timeframe};
 use serde_json::Value;
 use tests::nats::NatsServer;
 use tests::technic::{
@@ -188,6 +189,23 @@ fn killing_and_swapping_under_load_loses_no_batch() {
 
     let mut n_versions = [0, 0];
     let predicted = runtime.block_on(predictions(&bus));
+    // A score names the model that made its own row's predictions, also while other rows have another's.
+    let mut made_by = BTreeMap::new();
+    for batch in predicted.iter().flatten() {
+        let version = version_of_alpha_5d(batch.models());
+        for (symbol, bar) in batch.features().bars().rows() {
+            made_by.insert((*symbol, bar.open_time.as_ns()), version);
+        }
+    }
+    let mut n_scores = BTreeMap::new();
+    for batch in runtime.block_on(batches::<ScoreBatch>(&bus, BatchKind::Score)) {
+        for row in &batch.rows {
+            let version = version_of_alpha_5d(&batch.models);
+            assert_eq!(version, made_by[&(row.symbol, row.freshness.open_time_ns)], "{}", row.symbol);
+            *n_scores.entry(version.to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert!(n_scores.len() == 2, "scores of both versions are published: {n_scores:?}");
     for batches in &predicted {
         // Batches of a producer are numbered: each number once and none left out.
         let mut newest = None;
