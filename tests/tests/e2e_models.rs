@@ -16,7 +16,7 @@ use schemas::{Message, ModelRef, N_PARTITIONS, PredictionBatch, QuantileTables, 
 use serde_json::Value;
 use tests::nats::NatsServer;
 use tests::technic::{
-    DEADLINE, Expected, Finished, Fleet, Launch, Market, binary, body_of, connect, difference,
+    DEADLINE, Expected, Finished, Fleet, Launch, Market, MarketRow, binary, body_of, connect, days_of, difference,
     metric, read_parquet, results_text, run, run_with, until, write_parquet,
 };
 use tokio::runtime::Runtime;
@@ -104,6 +104,69 @@ fn in_one_process_the_predictions_are_those_of_the_scan() {
             assert_eq!(column.get(last), row[name].as_f64(), "{name} of {}", row["symbol"]);
         }
     }
+}
+
+/// Each row's predictions, by symbol and day, without those of the last session.
+fn predictions_before_the_last_session(bars: &Path) -> BTreeMap<(String, i32), [Option<f64>; 3]> {
+    let (output, models) = (bars.join("features.parquet"), shipped());
+    run(["features", "--data", text(bars), "--predict", "--models", text(&models), "-o", text(&output)])
+        .expect(0, &["columns"]);
+    let frame = read_parquet(&output);
+    let columns = ["alpha_5d", "alpha_10d", "win_prob_10d"].map(|name| frame.column(name).unwrap().f64().unwrap());
+    let (symbols, days) = (frame.column("symbol").unwrap().str().unwrap(), days_of(&frame, "date"));
+    let last = days.iter().max().copied().unwrap();
+    let rows = (0..frame.height()).filter(|&at| days[at] < last);
+    rows.map(|at| ((symbols.get(at).unwrap().to_owned(), days[at]), columns.map(|column| column.get(at)))).collect()
+}
+
+#[test]
+fn a_split_on_the_last_day_leaves_the_predictions_before_it() {
+    const N_SESSIONS: usize = 90;
+    // Every fourth symbol is cheap on its last day, and was far above the least price before; every fourth the reverse.
+    let market = Market::generate(N_SYMBOLS, 90).map(|at, row| {
+        let prices = match at / N_SESSIONS % 4 {
+            0 => row.prices.map(|price| price / 4.0),
+            _ => row.prices,
+        };
+        vec![MarketRow { prices, ..row }]
+    });
+    let ratio_of = |symbol: usize| match symbol % 4 {
+        0 => 1.0 / 16.0,
+        1 => 32.0,
+        _ => 1.0,
+    };
+    let is_last = |at: usize| at % N_SESSIONS == N_SESSIONS - 1;
+    let split = market.map(|at, row| {
+        let ratio = ratio_of(at / N_SESSIONS);
+        if is_last(at) {
+            return vec![MarketRow {
+                prices: row.prices.map(|price| price / ratio),
+                volume: row.volume * ratio,
+                ..row
+            }];
+        }
+        vec![MarketRow { split_factor: 1.0 / ratio, ..row }]
+    });
+    let (before, after) = (market.folder(), split.folder());
+    let expected = predictions_before_the_last_session(before.path());
+    assert!(expected.values().filter(|row| row[0].is_some()).count() > 20_000);
+    // Powers of two change no digit.
+    assert_eq!(predictions_before_the_last_session(after.path()), expected);
+
+    // The scan and the live line rank the last session in the same tables.
+    let models = list(&shipped());
+    let expected = Expected::with(&[("TECHNIC__INFERENCE__MODELS", &models)], after.path());
+    let state = tempfile::tempdir().unwrap();
+    let source = format!("replay:{}", after.path().display());
+    let launch = Launch::of(&[], state.path()).set("INFERENCE__MODELS", &models).flag("--source", &source);
+    let mut process = launch.start();
+    let address = process.address();
+    let mut last = String::new();
+    until("the table of the scan", DEADLINE, || {
+        let document = body_of(address, "/v1/scan?limit=10000").ok()?;
+        last = difference(results_text(&document), &expected.results).unwrap_or_default();
+        last.is_empty().then_some(())
+    });
 }
 
 /// Every batch of a kind that is in its stream, in order.

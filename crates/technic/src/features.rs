@@ -207,7 +207,7 @@ fn batches<'a>(
     rows.chunks(ROWS_MAX).enumerate().map(move |(chunk, chunk_rows)| {
         let mut builder = BarBatchBuilder::new(partition);
         for &row in chunk_rows {
-            builder.push(symbol, bars.bar(row));
+            builder.push_adjusted(symbol, bars.bar(row), bars.traded_close[row]);
         }
         let header = Header {
             timeframe: Timeframe::D1,
