@@ -293,6 +293,18 @@ mod tests {
         FeatureBatch::new(bars, Plan::new(PLAN).hash(), matrix).unwrap()
     }
 
+    /// The same rows before they are final: nothing of them is kept.
+    fn forming(features: &FeatureBatch) -> FeatureBatch {
+        let bars = features.bars();
+        let mut builder = BarBatchBuilder::new(bars.header().partition);
+        for &(symbol, bar) in bars.rows() {
+            builder.push(symbol, Bar { flags: BarFlags::empty(), ..bar });
+        }
+        let header = bars.header().clone();
+        let matrix = [features.column(0), features.column(1)].concat();
+        FeatureBatch::new(builder.finish(header), features.plan(), matrix).unwrap()
+    }
+
     fn predict(stage: &mut InferenceStage, x: &[f64]) -> PredictionBatch {
         let mut out = Vec::new();
         stage.on_batch(features(x), &mut out).unwrap();
@@ -439,5 +451,23 @@ mod tests {
         fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), modified);
         assert_ne!(source.fingerprint(), before);
+    }
+
+    /// Evaluation itself takes none (`tests/no_allocation.rs`); the stage takes what it gives away.
+    #[test]
+    fn a_warm_batch_takes_the_memory_of_its_message_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["alpha_5d", "alpha_10d", "win_prob_10d"];
+        let mut stage = stage(names.map(|name| write_model(folder.path(), name, |text| text)).to_vec()).unwrap();
+        let mut out = Vec::with_capacity(8);
+        let count = |stage: &mut InferenceStage, out: &mut Vec<PredictionBatch>, n_rows: usize| {
+            let batch = forming(&features(&vec![0.5; n_rows]));
+            allocation_counter::measure(|| stage.on_batch(batch, out).unwrap()).count_total
+        };
+        count(&mut stage, &mut out, 500);
+        for n_rows in [1, 8, 500] {
+            // The rows, the list of models, and of each its name, version and hash.
+            assert_eq!(count(&mut stage, &mut out, n_rows), 1 + 1 + 3 * 3, "{n_rows} rows");
+        }
     }
 }
