@@ -92,6 +92,9 @@ impl BusChoice {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    if technic::is_golden_reader() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let cli = Cli::parse();
     // As the real binary has it, because with `--bus memory` the pipeline runs in here.
     let runtime =

@@ -3,6 +3,8 @@
 import evaluate
 
 LIMITS = """\
+- The shipped trees are trained on all sessions of the data. What they say of those, by `technic features --predict` or a scan
+  of a past day, is in-sample and no evidence; the figures above are of trees that had not seen the sessions.
 - Costs, borrow fees, market impact and capacity beyond the one stated cost are not in any figure.
 - It ranks liquid US stocks (price above 3 USD, 20-session dollar volume above 2 million USD) against each other for the
   stated horizon. It says nothing about the market's direction, about other instruments, intraday moves or earnings days.
@@ -33,7 +35,8 @@ def write(card: dict) -> str:
         "## Rank IC out of sample",
         (
             f"Mean of the sessions' Spearman correlations with the label; in brackets Newey–West t with {horizon} lags. "
-            "Expanding walk-forward by year; settings were chosen on 2023, not on the later years (see what was tried)."
+            "Expanding walk-forward by year; settings were chosen on July 2022 to December "
+            "2023, so for that choice 2023 is not out of sample and the later years are (see what was tried)."
         ),
         ic_table(card),
         card["same_close"],
@@ -126,10 +129,18 @@ def probability_section(card) -> str:
     rows = ["| tenth of the predictions | rows | predicted | observed |", "|---|---|---|---|"]
     for at, (n, predicted, observed) in enumerate(card["table"], 1):
         rows.append(f"| {at} | {n:,} | {predicted:.4f} | {observed:.4f} |")
+    n_rows = sum(n for n, _, _ in card["table"])
+    of_constant = sum(n * abs(0.5 - observed) for n, _, observed in card["table"]) / n_rows
+    steps = [after[2] - before[2] for before, after in zip(card["table"][:-1], card["table"][1:], strict=True)]
+    n_falls = sum(step < 0.0 for step in steps)
     return (
         f"Platt's line on the log-odds (slope {card['slope']:.3f}, intercept {card['intercept']:+.4f}, folded into leaves and base "
         "score), fitted on predictions of windows later than each model's training. Last year, with a line fitted before "
         f"it: **expected calibration error {card['ece']:.4f}**.\n\n" + "\n".join(rows) + "\n\n"
+        f"A constant 0.5 would have an error of {of_constant:.4f} on the same rows: the figure says that the probabilities "
+        f"are near the truth, not that they know more than a coin. From one tenth to the next the observed share falls "
+        f"{n_falls} times of {len(steps)}; the rank IC and the deciles above are what tells whether the order is worth "
+        "anything.\n\n"
         "A win is beating the universe's median. Of the plain return above zero it is no probability: there the same "
         f"predictions have an error of {card['ece_absolute']:.4f} in that year, because the market's own rise or fall is not "
         "predicted."

@@ -4,9 +4,9 @@
 
 use proptest::prelude::*;
 use schemas::{
-    Alert, AlertLevel, Bar, BarBatch, BarBatchBuilder, BarFlags, CodecError, EventTime, FeatureBatch, Header,
-    Instrument, Message, ModelRef, PAYLOAD_BYTES_MAX, Partition, Plan, PredictionBatch, Predictions, ScoreBatch,
-    Symbol, Timeframe,
+    Alert, AlertLevel, Bar, BarBatch, BarBatchBuilder, BarFlags, CodecError, EventTime, F64Column, FeatureBatch,
+    Header, Instrument, Message, ModelRef, PAYLOAD_BYTES_MAX, Partition, Plan, PredictionBatch, Predictions,
+    ScoreBatch, Symbol, Timeframe,
 };
 
 fn symbol() -> impl Strategy<Value = Symbol> {
@@ -47,11 +47,12 @@ fn bar() -> impl Strategy<Value = Bar> {
 }
 
 fn bars() -> impl Strategy<Value = BarBatch> {
-    (symbol(), prop::collection::vec(bar(), 0..20)).prop_flat_map(|(symbol, bars)| {
+    let row = (bar(), prop_oneof![Just(None), (1e-6..1e6_f64).prop_map(Some)]);
+    (symbol(), prop::collection::vec(row, 0..20)).prop_flat_map(|(symbol, rows)| {
         header(Partition::of(symbol)).prop_map(move |header| {
             let mut builder = BarBatchBuilder::new(Partition::of(symbol));
-            for &bar in &bars {
-                builder.push(symbol, bar);
+            for &(bar, traded_close) in &rows {
+                builder.push_adjusted(symbol, bar, traded_close.unwrap_or(bar.close));
             }
             builder.finish(header)
         })
@@ -255,6 +256,27 @@ fn what_breaks_an_invariant_is_refused_with_the_field() {
     check(&|wire| wire.revision = vec![-1].into(), "revision", "-1");
     check(&|wire| wire.flags = vec![1 << 7].into(), "flags", "0x80");
     check(&|wire| wire.trades = Some(vec![].into()), "trades", "0 values");
+}
+
+#[test]
+fn the_traded_close_travels_only_where_it_differs() {
+    let batch = one_bar();
+    let (symbol, bar) = batch.rows()[0];
+    let with = |closes: &[f64]| {
+        let mut builder = BarBatchBuilder::new(Partition::of(symbol));
+        for &close in closes {
+            builder.push_adjusted(symbol, bar, close);
+        }
+        builder.finish(batch.header().clone())
+    };
+    assert_eq!(with(&[bar.close]), batch);
+    assert_eq!(batch.to_wire().traded_close, None);
+    let adjusted = with(&[bar.close, 20.0 * bar.close]);
+    let read = BarBatch::decode(&adjusted.encode()).unwrap();
+    assert_eq!((read.traded_close(0), read.traded_close(1)), (bar.close, 20.0 * bar.close));
+    let mut wire = adjusted.to_wire();
+    wire.traded_close = Some(F64Column(vec![bar.close, 0.0]));
+    assert!(BarBatch::from_wire(wire).unwrap_err().to_string().contains("traded_close"));
 }
 
 #[test]

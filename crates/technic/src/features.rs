@@ -175,9 +175,9 @@ fn compute(
 /// The models, and the tables of every session that a row to be written is predicted with.
 fn predictor(args: &FeaturesArgs, bars: &DailyBars, plan: &Plan) -> anyhow::Result<InferenceStage> {
     let config = models::config(args.models.config.as_deref(), &args.models.models)?;
-    let models = models::source(&config, plan.clone()).load()?;
+    let models = models::load(&config, plan.clone())?;
     if models.is_empty() {
-        return Err(Usage(format!("no models in {:?}, and `--predict` needs some", config.inference.models)).into());
+        return Err(Usage("`--predict` needs models".to_owned()).into());
     }
     // One session more than is written.
     let first = args.from.map(|from| bars.sessions.partition_point(|session| *session < from).saturating_sub(1));
@@ -207,7 +207,7 @@ fn batches<'a>(
     rows.chunks(ROWS_MAX).enumerate().map(move |(chunk, chunk_rows)| {
         let mut builder = BarBatchBuilder::new(partition);
         for &row in chunk_rows {
-            builder.push(symbol, bars.bar(row));
+            builder.push_adjusted(symbol, bars.bar(row), bars.traded_close[row]);
         }
         let header = Header {
             timeframe: Timeframe::D1,

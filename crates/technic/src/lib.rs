@@ -15,6 +15,7 @@ mod scan;
 pub use cli::{Cli, Command, ScanFormat, ServiceName};
 pub use config::Config;
 pub use error::{EXIT_BAD_DATA, EXIT_FAILURE, EXIT_USAGE, exit_code};
+pub use models::is_golden_reader;
 pub use run::{Ports, run_on_bus};
 
 use std::io::Write as _;

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use inference::{ExplainedPrediction, Manifest, Model, ModelSource};
+use inference::{ExplainedPrediction, InferenceOptions, Manifest, ModelError, ModelSet, ModelSource, Refused};
 use schemas::{Plan, Timeframe};
 use serde::Serialize;
+
+pub use golden::is_golden_reader;
 
 use crate::cli::{ExplainArgs, ModelsArgs, ModelsCommand};
 use crate::config::Config;
@@ -20,9 +22,41 @@ use crate::{print, recompute};
 /// Contributions that a text shows of each model.
 const CONTRIBUTIONS_SHOWN: usize = 12;
 
-/// Where the configured models come from.
+/// Where the configured models come from. The default folder may also lie beside the program.
 pub(crate) fn source(config: &Config, plan: Plan) -> ModelSource {
-    ModelSource { plan, options: config.inference.clone(), read_golden: golden::read }
+    let program = std::env::current_exe().ok();
+    let options = config.inference.clone();
+    let options = match program.as_deref().and_then(Path::parent) {
+        Some(place) => options.or_beside(place),
+        None => options,
+    };
+    ModelSource { plan, options, read_golden: golden::read }
+}
+
+/// Loads the models of a command, and says on stderr what does not predict and why.
+pub(crate) fn load(config: &Config, plan: Plan) -> Result<ModelSet, ModelError> {
+    let source = source(config, plan);
+    let (models, refused) = source.load()?;
+    for Refused { directory, error } in refused {
+        let error = anyhow::Error::from(error);
+        eprintln!("technic: `{}` is refused, an older version predicts: {error:#}", directory.display());
+    }
+    if models.is_empty() {
+        eprintln!("technic: {}; predictions are missing", no_models(&source));
+    }
+    Ok(models)
+}
+
+/// Says where models were looked for.
+pub(crate) fn no_models(source: &ModelSource) -> String {
+    if source.options.models.is_empty() {
+        return "`inference.models` names no models".to_owned();
+    }
+    let place = |path: &PathBuf| format!("`{}`", std::path::absolute(path).unwrap_or_else(|_| path.clone()).display());
+    let places = source.options.models.iter().map(place).collect::<Vec<_>>().join(", ");
+    let is_default = source.options.models == InferenceOptions::default().models;
+    let beside = if is_default { ", nor in a folder `models` beside the program" } else { "" };
+    format!("no models in {places}{beside}")
 }
 
 /// The configuration, with other models if some are named.
@@ -55,10 +89,12 @@ fn list(args: &ModelsArgs) -> anyhow::Result<()> {
     for directory in source.directories() {
         let line = match Manifest::load(&directory, &source.plan, true) {
             Ok((manifest, _)) => {
+                let gate = if source.options.allow_unproven { Ok(()) } else { manifest.check_proof() };
+                let refusal = gate.err().map(|error| format!(", REFUSED: {error}")).unwrap_or_default();
                 let reference = manifest.model_ref();
                 let training = &manifest.training;
                 format!(
-                    "{} {}: {} sessions ahead, rank IC {:+.4} out of sample, {} features, trained {} to {}, {}",
+                    "{} {}: {} sessions ahead, rank IC {:+.4} out of sample, {} features, trained {} to {}, {}{refusal}",
                     reference.name,
                     reference.version,
                     training.horizon_sessions,
@@ -74,7 +110,7 @@ fn list(args: &ModelsArgs) -> anyhow::Result<()> {
         writeln!(text, "{line}").context("a String takes any text")?;
     }
     if text.is_empty() {
-        text = format!("no models in {:?}\n", source.options.models);
+        text = format!("{}\n", no_models(&source));
     }
     print(&text)
 }
@@ -84,15 +120,17 @@ fn verify(args: &ModelsArgs) -> anyhow::Result<()> {
     let source = of_args(args)?;
     let directories = source.directories();
     if directories.is_empty() {
-        return Err(Usage(format!("no models in {:?}", source.options.models)).into());
+        return Err(Usage(no_models(&source)).into());
     }
     let mut first_error = None;
     for directory in directories {
-        match Model::load(&directory, &source.plan, &source.options, source.read_golden) {
+        match source.load_one(&directory) {
             Ok(model) => {
                 let (reference, shadow) =
                     (model.reference(), if source.options.shadow { " and its shadow" } else { "" });
-                print(&format!("{} {} is sound on {}{shadow}\n", reference.name, reference.version, model.backend()))?;
+                let ranges = if model.lacks_ranges() { "; it has no `calibration.json`, so no ranges" } else { "" };
+                let (name, version, backend) = (&reference.name, &reference.version, model.backend());
+                print(&format!("{name} {version} is sound on {backend}{shadow}{ranges}\n"))?;
             }
             Err(error) => {
                 let error = anyhow::Error::from(error);
@@ -150,7 +188,7 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     let (features, explained) = recompute::explain(&args.data, args.as_of, args.symbol, &config, &progress)?;
     drop(progress);
     if explained.is_empty() {
-        return Err(Usage(format!("no models in {:?}", config.inference.models)).into());
+        return Err(Usage("without models there is nothing to explain".to_owned()).into());
     }
     let explained: Vec<Explained> = explained.iter().map(Explained::new).collect();
     let as_of = features.bars().rows()[0].1.open_time.display(Timeframe::D1);

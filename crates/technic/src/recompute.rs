@@ -26,8 +26,13 @@ use crate::progress::Progress;
 /// Symbols that are computed side by side; of similar length, no lane waits for another.
 const SYMBOLS_PER_GROUP: usize = 256;
 
-/// The newest bar of a symbol with its indicators.
-pub(crate) type Latest = (Symbol, Bar, Values);
+/// A symbol's newest bar, its close as it was traded, and its indicators.
+pub(crate) struct Latest {
+    symbol: Symbol,
+    bar: Bar,
+    traded_close: f64,
+    values: Values,
+}
 
 /// Every symbol's result at one moment, and how it came about.
 #[derive(Debug)]
@@ -66,7 +71,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
 
     progress.stage("indicators");
     let plan = indicator::plan();
-    let models = models::source(config, plan.clone()).load()?;
+    let models = models::load(config, plan.clone())?;
     let newest = bars.sessions.last().copied().unwrap_or_default();
     let oldest = EventTime(newest.as_ns().saturating_sub_unsigned(whole_ns(config.scoring.max_age)));
     let before = if models.is_empty() { BTreeSet::new() } else { sessions_before(&bars, oldest) };
@@ -127,7 +132,7 @@ pub(crate) fn explain(
         ingest::read_daily(&dir.join("daily_bars.parquet"), &ReadOptions { to: as_of, ..ReadOptions::default() })?;
     progress.stage("indicators");
     let plan = indicator::plan();
-    let models = models::source(config, plan.clone()).load()?;
+    let models = models::load(config, plan.clone())?;
     let rows = bars.symbols.iter().find(|(known, _)| *known == symbol).map(|(_, rows)| rows.clone());
     let Some(last) = rows.and_then(Iterator::last) else {
         return Err(Usage(format!("{symbol} has no bars in `{}`", dir.display())).into());
@@ -137,7 +142,7 @@ pub(crate) fn explain(
     let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
     bars.symbols.clear();
     let mut inference = InferenceStage::new(plan.clone(), models).with_history(history(timeframe, &plan, &earlier));
-    let latest: Vec<Latest> = latest.into_iter().filter(|(known, ..)| *known == symbol).collect();
+    let latest: Vec<Latest> = latest.into_iter().filter(|latest| latest.symbol == symbol).collect();
     let mut batches = feature_batches(timeframe, &plan, &latest);
     let features = batches.pop().ok_or_else(|| Usage(format!("the last bar of {symbol} is impossible")))?;
     let explained = inference.explain(&features, 0)?;
@@ -166,7 +171,7 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> R
     let tables = TableHistory::new(plan);
     let of_group = |group: &[(Symbol, Range<usize>)]| -> Recomputed {
         let first_session = sessions.first().copied();
-        let histories: Vec<Vec<Bar>> = group
+        let firsts_and_histories: Vec<(usize, Vec<Bar>)> = group
             .iter()
             .map(|(_, rows)| {
                 // The newest segment, and what the oldest session that is asked for needs.
@@ -175,22 +180,31 @@ fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> R
                 let oldest = oldest.filter(|_| first_session.is_some()).unwrap_or(rows.end.saturating_sub(1));
                 let starts_segment = |row: &usize| bars.flags[*row].contains(BarFlags::SEGMENT_START);
                 let first = (rows.start..=oldest).rev().find(starts_segment).unwrap_or(rows.start);
-                (first..rows.end).map(|row| bars.bar(row)).collect()
+                (first, (first..rows.end).map(|row| bars.bar(row)).collect())
             })
             .collect();
-        let at = |until: &dyn Fn(&[Bar]) -> Option<usize>| -> Vec<Latest> {
-            let slices: Vec<&[Bar]> =
-                histories.iter().map(|history| until(history).map_or(&[][..], |end| &history[..end])).collect();
+        let (firsts, histories): (Vec<usize>, Vec<Vec<Bar>>) = firsts_and_histories.into_iter().unzip();
+        let at = |until: &dyn Fn(usize, &[Bar]) -> Option<usize>| -> Vec<Latest> {
+            let slices: Vec<&[Bar]> = firsts
+                .iter()
+                .zip(&histories)
+                .map(|(&first, history)| until(first, history).map_or(&[][..], |end| &history[..end]))
+                .collect();
             let found = indicator::recompute_many(&slices);
-            let rows = group.iter().zip(&slices).zip(found);
-            rows.filter_map(|(((symbol, _), slice), values)| Some((*symbol, *slice.last()?, values?))).collect()
+            let rows = group.iter().zip(&firsts).zip(&slices).zip(found);
+            rows.filter_map(|((((symbol, _), first), slice), values)| {
+                let bar = *slice.last()?;
+                let traded_close = bars.traded_close[first + slice.len() - 1];
+                Some(Latest { symbol: *symbol, bar, traded_close, values: values? })
+            })
+            .collect()
         };
-        let latest = at(&|history| Some(history.len()));
+        let latest = at(&|_, history| Some(history.len()));
         let of_session = |session: EventTime| {
-            at(&|history| {
+            at(&|first, history| {
                 let place = history.partition_point(|bar| bar.open_time < session);
                 let end = history.get(place).filter(|bar| bar.open_time == session).map(|_| place + 1);
-                end.filter(|&end| tables.may_be_member(&history[..end]))
+                end.filter(|&end| tables.may_be_member(&history[..end], bars.traded_close[first + end - 1]))
             })
         };
         Recomputed { latest, earlier: sessions.iter().copied().flat_map(of_session).collect() }
@@ -221,14 +235,14 @@ fn whole_ns(duration: Duration) -> u64 {
 pub(crate) fn feature_batches(timeframe: Timeframe, plan: &Plan, latest: &[Latest]) -> Vec<FeatureBatch> {
     let mut by_partition: Vec<Vec<&Latest>> = Partition::all().map(|_| Vec::new()).collect();
     for row in latest {
-        by_partition[Partition::of(row.0).index()].push(row);
+        by_partition[Partition::of(row.symbol).index()].push(row);
     }
     let mut batches = Vec::new();
     for (partition, rows) in Partition::all().zip(by_partition) {
         for (seq, rows) in (1..).zip(rows.chunks(schemas::ROWS_MAX)) {
             let mut builder = BarBatchBuilder::new(partition);
-            for &&(symbol, bar, _) in rows {
-                builder.push(symbol, bar);
+            for row in rows {
+                builder.push_adjusted(row.symbol, row.bar, row.traded_close);
             }
             let bars = builder.finish(Header {
                 timeframe,
@@ -240,7 +254,7 @@ pub(crate) fn feature_batches(timeframe: Timeframe, plan: &Plan, latest: &[Lates
                 source: "replay".to_owned(),
                 watermark: None,
             });
-            let column = |column: usize| rows.iter().map(move |(_, _, values)| values.as_slice()[column]);
+            let column = |column: usize| rows.iter().map(move |row| row.values.as_slice()[column]);
             let matrix = (0..plan.len()).flat_map(column).collect();
             batches.push(FeatureBatch::new(bars, plan.hash(), matrix).expect("indicators are finite or missing"));
         }

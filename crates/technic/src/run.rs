@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
-use publisher::{FactsStage, History, Hub, HubOutlet, RESULTS_REFRESH_STEPS, ResultsStage};
+use publisher::{FactsStage, History, Hub, HubOutlet, ResultsStage};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
@@ -305,9 +305,9 @@ impl Composition<'_> {
         let source = models::source(self.config, plan.clone());
         // Before they are read: what changes meanwhile is read again.
         let seen = source.fingerprint();
-        let models = source.load()?;
+        let (models, refused) = source.load()?;
         if models.is_empty() {
-            info!("no model is configured: predictions are missing");
+            warn!(reason = models::no_models(&source), "predictions are missing");
         } else {
             info!(models = serving::names(&models), "models loaded");
         }
@@ -316,6 +316,7 @@ impl Composition<'_> {
             stage.seed(&tables);
         }
         let metrics = ServingMetrics::register(&self.metrics)?;
+        metrics.refused(&refused);
         let incoming = serving::watch(source, seen, metrics.clone(), self.shutdown.clone())?;
         let stage = Serving::new(stage, TIMEFRAME, incoming, metrics);
         let line = self.line("inference", BatchKind::Feature, Some(BatchKind::Prediction))?;
@@ -367,7 +368,7 @@ impl Composition<'_> {
         });
 
         let mut line = self.line("results", BatchKind::Score, None)?;
-        line.refresh = line.refresh.max(RESULTS_REFRESH) / RESULTS_REFRESH_STEPS;
+        line.refresh = line.refresh.max(RESULTS_REFRESH);
         let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
         services.spawn(async move {
             let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;

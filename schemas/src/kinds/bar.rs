@@ -183,6 +183,10 @@ pub struct BarBatchV1 {
     /// Number of trades in the bar; −1 where a row has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trades: Option<I64Column>,
+    /// The close as it was traded, where a later split moved `close`; absent when no row has another. What a rule says of a
+    /// price of that day is to be asked of this one: `close` knows of splits to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traded_close: Option<F64Column>,
     pub revision: I64Column,
     /// Bit 0 final, 1 backfill, 2 synthetic, 3 replayed, 4 gap before, 5 segment start, 6 close only (open, high and
     /// low are NaN).
@@ -194,6 +198,8 @@ pub struct BarBatchV1 {
 pub struct BarBatch {
     header: Header,
     rows: Vec<(Symbol, Bar)>,
+    /// One for each row when any of them differs from the bar's.
+    traded_closes: Option<Vec<f64>>,
 }
 
 impl BarBatch {
@@ -203,6 +209,14 @@ impl BarBatch {
 
     pub fn rows(&self) -> &[(Symbol, Bar)] {
         &self.rows
+    }
+
+    /// The close of a row as it was traded that day: a bar of history is on the basis of a later one.
+    ///
+    /// # Panics
+    /// When there is no such row: a bug of the caller.
+    pub fn traded_close(&self, row: usize) -> f64 {
+        self.traded_closes.as_ref().map_or(self.rows[row].1.close, |closes| closes[row])
     }
 
     pub fn len(&self) -> usize {
@@ -219,18 +233,35 @@ impl BarBatch {
 pub struct BarBatchBuilder {
     partition: Partition,
     rows: Vec<(Symbol, Bar)>,
+    traded_closes: Option<Vec<f64>>,
 }
 
 impl BarBatchBuilder {
     pub fn new(partition: Partition) -> Self {
-        Self { partition, rows: Vec::new() }
+        Self { partition, rows: Vec::new(), traded_closes: None }
     }
 
+    /// A bar that is as it was traded.
+    ///
     /// # Panics
     /// When the symbol belongs to another partition or the batch is full: both are bugs of the caller.
     pub fn push(&mut self, symbol: Symbol, bar: Bar) {
+        self.push_adjusted(symbol, bar, bar.close);
+    }
+
+    /// A bar on the basis of a later one, and its close as it was traded.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    pub fn push_adjusted(&mut self, symbol: Symbol, bar: Bar, traded_close: f64) {
         assert_eq!(Partition::of(symbol), self.partition, "{symbol} is of another partition");
         assert!(!self.is_full(), "a batch holds {ROWS_MAX} rows");
+        if self.traded_closes.is_none() && traded_close.to_bits() != bar.close.to_bits() {
+            self.traded_closes = Some(self.rows.iter().map(|(_, bar)| bar.close).collect());
+        }
+        if let Some(closes) = &mut self.traded_closes {
+            closes.push(traded_close);
+        }
         self.rows.push((symbol, bar));
     }
 
@@ -251,7 +282,7 @@ impl BarBatchBuilder {
         if let Some(newest) = self.rows.iter().map(|(_, bar)| bar.open_time).max() {
             header.event_time = newest;
         }
-        BarBatch { header, rows: std::mem::take(&mut self.rows) }
+        BarBatch { header, rows: std::mem::take(&mut self.rows), traded_closes: self.traded_closes.take() }
     }
 }
 
@@ -275,6 +306,7 @@ impl Message for BarBatch {
             ("volume", wire.volume.len()),
             ("vwap", wire.vwap.as_ref().map_or(n_rows, |column| column.len())),
             ("trades", wire.trades.as_ref().map_or(n_rows, |column| column.len())),
+            ("traded_close", wire.traded_close.as_ref().map_or(n_rows, |column| column.len())),
             ("revision", wire.revision.len()),
             ("flags", wire.flags.len()),
         ] {
@@ -309,7 +341,12 @@ impl Message for BarBatch {
             let bar = bar.check().map_err(|fault| CodecError::invalid("bar", format!("{symbol}: {fault}")))?;
             rows.push((symbol, bar));
         }
-        Ok(Self { header, rows })
+        let traded_closes = wire.traded_close.map(|closes| closes.0);
+        let is_price = |close: f64| close.is_finite() && close > 0.0;
+        if let Some(bad) = traded_closes.iter().flatten().find(|close| !is_price(**close)) {
+            return Err(CodecError::invalid("traded_close", format!("{bad} is no price")));
+        }
+        Ok(Self { header, rows, traded_closes })
     }
 
     fn to_wire(&self) -> BarBatchV1 {
@@ -326,6 +363,7 @@ impl Message for BarBatch {
             volume: column(|bar| bar.volume),
             vwap: None,
             trades: None,
+            traded_close: self.traded_closes.clone().map(F64Column),
             revision: integers(|bar| i64::from(bar.revision)),
             flags: integers(|bar| i64::from(bar.flags.bits())),
         }

@@ -259,9 +259,9 @@ impl Track {
 /// The rows that have a result.
 fn keep(input: &BarBatch, results: &[Option<Values>]) -> BarBatch {
     let mut builder = BarBatchBuilder::new(input.header().partition);
-    for (&(symbol, bar), result) in input.rows().iter().zip(results) {
+    for (row, (&(symbol, bar), result)) in input.rows().iter().zip(results).enumerate() {
         if result.is_some() {
-            builder.push(symbol, bar);
+            builder.push_adjusted(symbol, bar, input.traded_close(row));
         }
     }
     builder.finish(input.header().clone())

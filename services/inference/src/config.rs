@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,23 +30,36 @@ impl Default for InferenceOptions {
 }
 
 impl InferenceOptions {
-    /// The model directories that are asked for. One that cannot be looked into is kept: loading it tells why.
-    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+    /// The model directories that are asked for: of each model its versions, newest first. One that cannot be looked
+    /// into is kept: loading it tells why.
+    pub(crate) fn directories(&self) -> Vec<Vec<PathBuf>> {
         let is_absent_default = |path: &&PathBuf| **path == Path::new(DEFAULT_FOLDER) && !path.exists();
         self.models.iter().filter(|path| !is_absent_default(path)).flat_map(|path| directories(path)).collect()
     }
+
+    /// With the default folder of another place, if only that place has one.
+    #[must_use]
+    pub fn or_beside(mut self, place: &Path) -> Self {
+        let elsewhere = place.join(DEFAULT_FOLDER);
+        if self.models == [Path::new(DEFAULT_FOLDER)] && !Path::new(DEFAULT_FOLDER).exists() && elsewhere.is_dir() {
+            self.models = vec![elsewhere];
+        }
+        self
+    }
 }
 
-fn directories(path: &Path) -> Vec<PathBuf> {
+fn directories(path: &Path) -> Vec<Vec<PathBuf>> {
     if path.join(MANIFEST_FILE).exists() {
-        return vec![path.to_owned()];
+        return vec![vec![path.to_owned()]];
     }
-    let Some(names) = folders(path) else { return vec![path.to_owned()] };
-    let newest = |name: PathBuf| {
-        let versions = folders(&name).unwrap_or_default().into_iter();
-        versions.filter(|version| version.join(MANIFEST_FILE).exists()).max_by_key(|version| version_key(version))
+    let Some(names) = folders(path) else { return vec![vec![path.to_owned()]] };
+    let newest_first = |name: PathBuf| {
+        let mut versions = folders(&name).unwrap_or_default();
+        versions.retain(|version| version.join(MANIFEST_FILE).exists());
+        versions.sort_by_cached_key(|version| Reverse(version_key(version)));
+        versions
     };
-    names.into_iter().filter_map(newest).collect()
+    names.into_iter().map(newest_first).filter(|versions| !versions.is_empty()).collect()
 }
 
 /// In the order of their names; `None` when the path is no folder.
@@ -68,7 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_of_models_stands_for_the_newest_version_of_each() {
+    fn the_default_folder_may_lie_elsewhere_and_a_named_one_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = |options: InferenceOptions| options.or_beside(folder.path()).models;
+        let named = InferenceOptions { models: vec!["other".into()], ..InferenceOptions::default() };
+        assert_eq!(models(InferenceOptions::default()), [Path::new(DEFAULT_FOLDER)]);
+        fs::create_dir(folder.path().join(DEFAULT_FOLDER)).unwrap();
+        assert_eq!(models(InferenceOptions::default()), [folder.path().join(DEFAULT_FOLDER)]);
+        assert_eq!(models(named), [Path::new("other")]);
+    }
+
+    #[test]
+    fn a_folder_of_models_stands_for_the_versions_of_each() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         for version in ["a/9", "a/10", "b/1.9", "b/1.10", "b/draft"] {
@@ -81,9 +106,11 @@ mod tests {
         let found = |models: &[PathBuf]| {
             InferenceOptions { models: models.to_vec(), ..InferenceOptions::default() }.directories()
         };
-        assert_eq!(found(&[root.to_owned()]), [root.join("a/10"), root.join("b/1.10")]);
-        assert_eq!(found(&[root.join("a/9")]), [root.join("a/9")]);
-        assert_eq!(found(&[root.join("nothing")]), [root.join("nothing")]);
-        assert_eq!(found(&[DEFAULT_FOLDER.into()]), Vec::<PathBuf>::new());
+        let expected = [&["a/10", "a/9"][..], &["b/1.10", "b/1.9", "b/draft"]];
+        let expected = expected.map(|versions| versions.iter().map(|version| root.join(version)).collect::<Vec<_>>());
+        assert_eq!(found(&[root.to_owned()]), expected);
+        assert_eq!(found(&[root.join("a/9")]), [[root.join("a/9")]]);
+        assert_eq!(found(&[root.join("nothing")]), [[root.join("nothing")]]);
+        assert_eq!(found(&[DEFAULT_FOLDER.into()]), Vec::<Vec<PathBuf>>::new());
     }
 }

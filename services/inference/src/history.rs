@@ -21,10 +21,10 @@ impl TableHistory {
         Self { recipes: DerivedFeatures::new(plan), sessions: BTreeMap::new(), values: Vec::new() }
     }
 
-    /// Whether the values of a symbol's last bar may be among those that make a table. Spares computing those that
+    /// Whether the values of a symbol's last bar, whose close as traded is given, may be among those that make a table. Spares computing those that
     /// cannot; the columns have the last word.
-    pub fn may_be_member(&self, bars: &[Bar]) -> bool {
-        self.recipes.may_be_member(bars)
+    pub fn may_be_member(&self, bars: &[Bar], traded_close: f64) -> bool {
+        self.recipes.may_be_member(bars, traded_close)
     }
 
     /// Takes in the final rows of a batch, each symbol and session once.

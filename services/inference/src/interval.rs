@@ -3,6 +3,8 @@
 use schemas::{FeatureBatch, Plan};
 use serde::Deserialize;
 
+use crate::manifest::Target;
+
 /// The share of outcomes that a range holds.
 const COVERAGE: f64 = 0.8;
 /// Sessions of a year, as the volatilities of the plan count them.
@@ -29,6 +31,33 @@ pub(crate) struct Level {
     plain_high: f64,
 }
 
+impl Calibration {
+    /// # Errors
+    /// What a model of this target cannot do with it.
+    pub(crate) fn check(&self, target: Target) -> Result<(), String> {
+        match (self, target) {
+            (Self::Platt {}, Target::Alpha5d | Target::Alpha10d) => {
+                Err("it calibrates a probability, the model predicts a number".to_owned())
+            }
+            (Self::Conformal { .. }, Target::WinProb10d) => {
+                Err("it has intervals of a number, the model predicts a probability".to_owned())
+            }
+            (Self::Conformal { horizon_sessions, .. }, _) if *horizon_sessions != target.horizon_sessions() => {
+                Err(format!("it is for {horizon_sessions} sessions, the model for {}", target.horizon_sessions()))
+            }
+            (Self::Conformal { intervals, .. }, _) if level(intervals).is_none() => {
+                Err(format!("it has no interval of coverage {COVERAGE}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The interval that is served.
+fn level(intervals: &[Level]) -> Option<Level> {
+    intervals.iter().find(|level| (level.coverage - COVERAGE).abs() < 1e-9).copied()
+}
+
 /// Puts ranges around alphas.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Interval {
@@ -42,9 +71,9 @@ impl Interval {
     /// `None` when the calibration has no interval of the coverage that is served.
     pub(crate) fn new(calibration: &Calibration, plan: &Plan) -> Option<Self> {
         let Calibration::Conformal { horizon_sessions, intervals } = calibration else { return None };
-        let level = intervals.iter().find(|level| (level.coverage - COVERAGE).abs() < 1e-9)?;
+        let level = level(intervals)?;
         let share_of_year = (f64::from(*horizon_sessions) / SESSIONS_PER_YEAR).sqrt();
-        Some(Self { level: *level, share_of_year, volatility: plan.index_of(VOLATILITY) })
+        Some(Self { level, share_of_year, volatility: plan.index_of(VOLATILITY) })
     }
 
     /// Low and high end around the alpha of a row.
@@ -105,5 +134,26 @@ mod tests {
         let platt: Calibration = serde_json::from_str(r#"{"kind": "platt", "slope": 1.0}"#).unwrap();
         assert_eq!(Interval::new(&platt, &Plan::new([VOLATILITY])), None);
         serde_json::from_str::<Calibration>(r#"{"kind": "magic"}"#).unwrap_err();
+    }
+
+    #[test]
+    fn a_calibration_of_another_kind_or_horizon_does_not_fit() {
+        let check = |text: &str, target: Target, expected: &str| {
+            let calibration: Calibration = serde_json::from_str(text).unwrap();
+            let found = calibration.check(target).err().unwrap_or_default();
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found}");
+        };
+        let conformal = |coverage: f64| {
+            format!(
+                r#"{{"kind": "conformal", "horizon_sessions": 5, "intervals": [{{"coverage": {coverage}, "low": -1,
+                "high": 1, "plain_low": -1, "plain_high": 1}}]}}"#
+            )
+        };
+        check(&conformal(0.8), Target::Alpha5d, "");
+        check(&conformal(0.8), Target::Alpha10d, "for 5 sessions, the model for 10");
+        check(&conformal(0.8), Target::WinProb10d, "predicts a probability");
+        check(&conformal(0.9), Target::Alpha5d, "no interval of coverage 0.8");
+        check(r#"{"kind": "platt"}"#, Target::WinProb10d, "");
+        check(r#"{"kind": "platt"}"#, Target::Alpha5d, "predicts a number");
     }
 }

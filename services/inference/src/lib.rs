@@ -28,6 +28,6 @@ pub use golden::{GoldenRows, ReadGolden};
 pub use history::TableHistory;
 pub use manifest::{BackendKind, Manifest, ModelError, ModelFiles, Target};
 pub use model::Model;
-pub use model_set::{Fingerprint, ModelSet, ModelSource};
+pub use model_set::{Fingerprint, ModelSet, ModelSource, Refused};
 pub use quantiles::{QuantileTable, QuantileTables, QuantilesError};
 pub use stage::{ExplainError, ExplainedPrediction, InferenceCounts, InferenceStage};

@@ -15,6 +15,7 @@ use crate::trees::{FILE_BYTES_MAX, TreeError};
 
 /// What a model directory says of itself: `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     pub name: String,
     pub version: String,
@@ -23,6 +24,9 @@ pub struct Manifest {
     pub features: Features,
     pub training: Training,
     pub metrics: Metrics,
+    /// What trained it, by name and version; for readers only.
+    #[serde(default)]
+    pub libraries: BTreeMap<String, String>,
     /// SHA-256 in hexadecimal of every file of the directory but the manifest.
     pub files: BTreeMap<String, String>,
 }
@@ -39,6 +43,16 @@ pub enum Target {
     WinProb10d,
 }
 
+impl Target {
+    /// How far ahead it looks.
+    pub fn horizon_sessions(self) -> u32 {
+        match self {
+            Self::Alpha5d => 5,
+            Self::Alpha10d | Self::WinProb10d => 10,
+        }
+    }
+}
+
 /// Who evaluates a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +65,7 @@ pub enum BackendKind {
 
 /// The features in the order in which the model was trained on them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Features {
     pub names: Vec<String>,
     /// [`Plan::hash`] of the names, 16 hexadecimal digits: catches an edited list.
@@ -59,6 +74,7 @@ pub struct Features {
 
 /// What the model was trained on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Training {
     pub label: String,
     pub horizon_sessions: u32,
@@ -70,9 +86,12 @@ pub struct Training {
 
 /// How the model did where it was not trained.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// Rank correlation of prediction and outcome, out of sample.
     pub rank_ic: f64,
+    /// Its Newey–West t.
+    pub rank_ic_t: Option<f64>,
 }
 
 /// Why a model directory is refused.
@@ -119,6 +138,12 @@ pub enum ModelError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("model `{model}`: its `calibration.json` does not fit: {reason}")]
+    CalibrationMisfit { model: String, reason: String },
+    #[error("model `{model}` is trained for {found} sessions, its target {target:?} is {wanted} ahead")]
+    Horizon { model: String, target: Target, found: u32, wanted: u32 },
+    #[error("`{}` cannot be loaded: the loader panicked", directory.display())]
+    Panicked { directory: PathBuf },
     #[error("model `{model}` has no usable `golden.parquet`: {reason}")]
     Golden { model: String, reason: String },
     #[error(
@@ -163,13 +188,30 @@ impl Manifest {
         let manifest: Self =
             toml::from_str(&text).map_err(|source| ModelError::Parse { path, source: Box::new(source) })?;
         manifest.check_features(plan)?;
+        manifest.check_horizon()?;
         let files = manifest.check_files(directory)?;
-        // Not `<= 0`: a NaN proves nothing either.
-        let is_proven = manifest.metrics.rank_ic > 0.0;
-        if !is_proven && !allow_unproven {
-            return Err(ModelError::Unproven { model: manifest.id(), rank_ic: manifest.metrics.rank_ic });
+        if !allow_unproven {
+            manifest.check_proof()?;
         }
         Ok((manifest, files))
+    }
+
+    /// The gate.
+    ///
+    /// # Errors
+    /// When the model's information coefficient is not above zero where it was not trained.
+    pub fn check_proof(&self) -> Result<(), ModelError> {
+        // Not `<= 0`: a NaN proves nothing either.
+        let is_proven = self.metrics.rank_ic > 0.0;
+        is_proven.then_some(()).ok_or_else(|| ModelError::Unproven { model: self.id(), rank_ic: self.metrics.rank_ic })
+    }
+
+    fn check_horizon(&self) -> Result<(), ModelError> {
+        let (found, wanted) = (self.training.horizon_sessions, self.target.horizon_sessions());
+        if found == wanted {
+            return Ok(());
+        }
+        Err(ModelError::Horizon { model: self.id(), target: self.target, found, wanted })
     }
 
     /// Name, version and file hash, as every prediction carries them.
@@ -335,6 +377,12 @@ mod tests {
         check("\"model.json\"", "\"../model.json\"", "`../model.json` is not a plain file name");
         check("\"model.json\" = ", "\"manifest.toml\" = ", "SHA-256 of `manifest.toml`");
         check("name = ", "title = ", "no model manifest");
+        check("backend = ", "colour = \"red\"\nbackend = ", "no model manifest");
+        check(
+            "horizon_sessions = 5",
+            "horizon_sessions = 10",
+            "trained for 10 sessions, its target Alpha5d is 5 ahead",
+        );
         let directory = Directory::new();
         fs::remove_file(directory.folder.path().join(JSON_FILE)).unwrap();
         assert!(directory.load("", "").unwrap_err().to_string().contains("model.json"));

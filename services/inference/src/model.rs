@@ -8,7 +8,7 @@ use crate::config::InferenceOptions;
 use crate::explain::Explainer;
 use crate::golden::ReadGolden;
 use crate::inputs::Input;
-use crate::interval::Interval;
+use crate::interval::{Calibration, Interval};
 use crate::manifest::{BackendKind, GOLDEN_FILE, Manifest, ModelError, ModelFiles, QUANTILES_FILE, Target};
 use crate::quantiles::QuantileTables;
 use crate::recipes::{DerivedFeatures, Recipes};
@@ -54,9 +54,13 @@ impl Model {
         for backend in [Some(&mut backend), shadow.as_mut()].into_iter().flatten() {
             golden.check(&id, manifest.target, &manifest.features.names, backend.as_mut())?;
         }
-        let calibration = files.calibration.as_deref().map(serde_json::from_slice).transpose();
+        let calibration = files.calibration.as_deref().map(serde_json::from_slice::<Calibration>).transpose();
         let calibration = calibration.map_err(|source| ModelError::Calibration { model: id.clone(), source })?;
-        let interval = calibration.and_then(|calibration| Interval::new(&calibration, plan));
+        if let Some(calibration) = &calibration {
+            let fits = calibration.check(manifest.target);
+            fits.map_err(|reason| ModelError::CalibrationMisfit { model: id.clone(), reason })?;
+        }
+        let interval = calibration.as_ref().and_then(|calibration| Interval::new(calibration, plan));
         let json = files.json.map(Arc::from);
         Ok(Self { reference: manifest.model_ref(), manifest, id, backend, shadow, inputs, interval, json })
     }
@@ -94,6 +98,11 @@ impl Model {
         Explainer::from_xgboost_json(json).map_err(|source| ModelError::Trees { model: self.id.clone(), source })
     }
 
+    /// Whether alphas have no range, because the model has no `calibration.json`.
+    pub fn lacks_ranges(&self) -> bool {
+        self.interval.is_none() && self.target() != Target::WinProb10d
+    }
+
     /// What puts a range around an alpha.
     pub(crate) fn interval(&self) -> Option<Interval> {
         self.interval
@@ -109,13 +118,39 @@ impl Model {
         rows: Rows<'_>,
         out: &mut [f32],
         shadow_out: &mut Vec<f32>,
-    ) -> Result<Option<f64>, BackendError> {
+    ) -> Result<Option<ShadowDifference>, BackendError> {
         self.backend.predict(rows, out)?;
         let Some(shadow) = &mut self.shadow else { return Ok(None) };
         shadow_out.resize(out.len(), 0.0);
         shadow.predict(rows, shadow_out)?;
-        let differences = out.iter().zip(shadow_out).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
-        Ok(Some(differences.fold(0.0, |max, difference| if difference > max { difference } else { max })))
+        Ok(Some(ShadowDifference::between(out, shadow_out)))
+    }
+}
+
+/// How far two evaluators are from each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct ShadowDifference {
+    /// Largest difference of two numbers.
+    pub(crate) max: f64,
+    /// Rows of which only one says a number.
+    pub(crate) n_disagreements: u64,
+}
+
+impl ShadowDifference {
+    fn between(a: &[f32], b: &[f32]) -> Self {
+        let mut found = Self::default();
+        for (a, b) in a.iter().zip(b) {
+            if a.is_finite() && b.is_finite() {
+                found.max = found.max.max((f64::from(*a) - f64::from(*b)).abs());
+            } else if a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan()) {
+                found.n_disagreements += 1;
+            }
+        }
+        found
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { max: self.max.max(other.max), n_disagreements: self.n_disagreements + other.n_disagreements }
     }
 }
 
@@ -214,4 +249,23 @@ fn check_output(model: &str, target: Target, link: Link) -> Result<(), ModelErro
         return Ok(());
     }
     Err(ModelError::Output { model: model.to_owned(), target, found: name(link), wanted: name(wanted) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_only_one_evaluator_says_is_a_disagreement() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let check = |a: &[f32], b: &[f32], max: f64, n_disagreements: u64| {
+            let expected = ShadowDifference { max, n_disagreements };
+            assert_eq!((ShadowDifference::between(a, b), ShadowDifference::between(b, a)), (expected, expected));
+        };
+        check(&[1.0, nan, 0.5], &[1.25, nan, 0.5], 0.25, 0);
+        check(&[1.0, nan, nan], &[1.0, 2.0, 3.0], 0.0, 2);
+        check(&[inf, inf, -inf], &[inf, 2.0, inf], 0.0, 2);
+        let both = ShadowDifference::between(&[1.0, nan], &[2.0, 1.0]).and(ShadowDifference::between(&[4.0], &[1.0]));
+        assert_eq!(both, ShadowDifference { max: 3.0, n_disagreements: 1 });
+    }
 }

@@ -1,7 +1,9 @@
 //! The models that predict together, and the folders they come from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use schemas::{FeatureBatch, ModelRef, Plan, Predictions};
@@ -11,7 +13,7 @@ use crate::config::InferenceOptions;
 use crate::golden::ReadGolden;
 use crate::inputs::{Input, InputBuffers};
 use crate::manifest::{ModelError, Target};
-use crate::model::Model;
+use crate::model::{Model, ShadowDifference};
 use crate::trees::Rows;
 
 /// At most one model per target, and what they read together.
@@ -38,39 +40,97 @@ pub struct ModelSource {
     pub read_golden: ReadGolden,
 }
 
-/// Every file of the model directories with its size and time: whatever changes a model changes it.
+/// A version of a model that may not predict, and why.
+#[derive(Debug)]
+pub struct Refused {
+    pub directory: PathBuf,
+    pub error: ModelError,
+}
+
+/// Every file of the model directories with what the system says of it: whatever changes a model changes it, a file of the
+/// same size and time in place of another, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
+pub struct Fingerprint(BTreeMap<PathBuf, FileState>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileState {
+    n_bytes: u64,
+    modified: Option<SystemTime>,
+    /// Number of the file and time of its last change, which nobody can set.
+    #[cfg(unix)]
+    identity: (u64, i64, i64),
+}
+
+impl FileState {
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            n_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+            #[cfg(unix)]
+            identity: {
+                use std::os::unix::fs::MetadataExt as _;
+                (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+            },
+        }
+    }
+}
 
 impl ModelSource {
+    /// The newest version of every model that is sound, and the newer ones that are refused.
+    ///
     /// # Errors
-    /// When a model does not fit the plan, is not what its manifest says, or cannot be evaluated by this build.
-    pub fn load(&self) -> Result<ModelSet, ModelError> {
+    /// When no version of a model is sound (the error is that of the newest), or two models predict the same.
+    pub fn load(&self) -> Result<(ModelSet, Vec<Refused>), ModelError> {
         let mut models: Vec<Model> = Vec::new();
-        for directory in self.options.directories() {
-            let model = Model::load(&directory, &self.plan, &self.options, self.read_golden)?;
+        let mut all_refused = Vec::new();
+        for versions in self.options.directories() {
+            let mut refused = Vec::new();
+            let sound = versions.into_iter().find_map(|directory| match self.load_one(&directory) {
+                Ok(model) => Some(model),
+                Err(error) => {
+                    refused.push(Refused { directory, error });
+                    None
+                }
+            });
+            let Some(model) = sound else {
+                // A model without versions is none.
+                let Some(newest) = refused.into_iter().next() else { continue };
+                return Err(newest.error);
+            };
+            all_refused.append(&mut refused);
             if let Some(other) = models.iter().find(|other| other.target() == model.target()) {
                 let (other, target) = (other.id().to_owned(), model.target());
                 return Err(ModelError::RepeatedTarget { model: model.id().to_owned(), other, target });
             }
             models.push(model);
         }
-        Ok(ModelSet::new(models))
+        Ok((ModelSet::new(models), all_refused))
     }
 
-    /// The directories that models are read from now, one a model.
+    /// Does all the checks of one model.
+    ///
+    /// # Errors
+    /// When it does not fit the plan, is not what its manifest says, or cannot be evaluated by this build.
+    pub fn load_one(&self, directory: &Path) -> Result<Model, ModelError> {
+        // A model file that uncovers a mistake of ours must not end whoever looks after the others.
+        let load = || Model::load(directory, &self.plan, &self.options, self.read_golden);
+        panic::catch_unwind(AssertUnwindSafe(load))
+            .unwrap_or_else(|_| Err(ModelError::Panicked { directory: directory.to_owned() }))
+    }
+
+    /// The directories of the newest versions, one a model.
     pub fn directories(&self) -> Vec<PathBuf> {
-        self.options.directories()
+        self.options.directories().into_iter().filter_map(|versions| versions.into_iter().next()).collect()
     }
 
     /// What the files look like now. Files that cannot be looked at do not count.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut files = BTreeMap::new();
-        for directory in self.options.directories() {
+        for directory in self.options.directories().into_iter().flatten() {
             let entries = std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
             for entry in entries {
                 if let Ok(metadata) = entry.metadata() {
-                    files.insert(entry.path(), (metadata.len(), metadata.modified().ok()));
+                    files.insert(entry.path(), FileState::new(&metadata));
                 }
             }
         }
@@ -81,8 +141,8 @@ impl ModelSource {
 /// What evaluating a batch told besides the predictions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Observed {
-    /// Largest difference between the backends, where both ran.
-    pub(crate) shadow_difference: Option<f64>,
+    /// Where both backends ran.
+    pub(crate) shadow: Option<ShadowDifference>,
 }
 
 impl ModelSet {
@@ -149,10 +209,7 @@ impl ModelSet {
             };
             buffers.out.resize(n_rows, 0.0);
             let difference = model.predict(Rows::new(columns, n_rows), &mut buffers.out, &mut buffers.shadow)?;
-            observed.shadow_difference = match (observed.shadow_difference, difference) {
-                (Some(a), Some(b)) => Some(if a > b { a } else { b }),
-                (a, b) => a.or(b),
-            };
+            observed.shadow = [observed.shadow, difference].into_iter().flatten().reduce(ShadowDifference::and);
             for (row, predictions) in rows.iter_mut().enumerate() {
                 let is_known = (0..model.inputs().len()).any(|input| !columns[input * n_rows + row].is_nan());
                 let prediction = is_known.then(|| f64::from(buffers.out[row]));

@@ -157,19 +157,20 @@ impl DerivedFeatures {
         n_infinite
     }
 
-    /// Says no only of a last bar whose row is no member.
-    pub(crate) fn may_be_member(&self, bars: &[Bar]) -> bool {
+    /// Says no only of a last bar whose row is no member. Its close as traded comes with it.
+    pub(crate) fn may_be_member(&self, bars: &[Bar], traded_close: f64) -> bool {
         let Some(bars) = bars.last_chunk::<DOLLAR_VOLUME_BARS>() else { return false };
         let traded: f64 = bars.iter().map(|bar| bar.close * bar.volume).sum();
-        bars[DOLLAR_VOLUME_BARS - 1].close > self.universe.price_min
+        traded_close > self.universe.price_min
             && traded / DOLLAR_VOLUME_BARS as f64 > DOLLAR_VOLUME_SLACK * self.universe.dollar_volume_min
     }
 
     /// Whether a row's values are among those that make a table.
     pub(crate) fn is_member(&self, features: &FeatureBatch, row: usize) -> bool {
         let dollar_volume = self.dollar_volume.and_then(|column| features.value(row, column));
-        let close = features.bars().rows()[row].1.close;
-        close > self.universe.price_min && dollar_volume.is_some_and(|volume| volume > self.universe.dollar_volume_min)
+        // The bar's own close may know of a split to come.
+        features.bars().traded_close(row) > self.universe.price_min
+            && dollar_volume.is_some_and(|volume| volume > self.universe.dollar_volume_min)
     }
 }
 
@@ -227,6 +228,25 @@ mod tests {
         check("rank_close_over_sma20", [10.0, 0.5, 0.25], 12.0 / 10.0 - 1.0);
         check("rank_mom_252_21", [10.0, 0.5, 0.25], 1.5 / 1.25 - 1.0);
         check("rank_mom_252_21", [10.0, f64::NAN, 0.25], f64::NAN);
+    }
+
+    #[test]
+    fn the_universe_asks_for_the_price_of_the_day() {
+        let recipes = DerivedFeatures::new(&Plan::new(["dollar_vol_20"]));
+        let check = |traded: f64, close: f64, expected: bool| {
+            let before = features(close, &[3e6]);
+            let (symbol, bar) = before.bars().rows()[0];
+            let mut bars = BarBatchBuilder::new(Partition::of(symbol));
+            bars.push_adjusted(symbol, bar, traded);
+            let features = FeatureBatch::new(bars.finish(before.header().clone()), 1, vec![3e6]).unwrap();
+            assert_eq!(recipes.is_member(&features, 0), expected, "{traded} {close}");
+            let history = [Bar { volume: 1e9, ..bar }; DOLLAR_VOLUME_BARS];
+            assert_eq!(recipes.may_be_member(&history, traded), expected, "{traded} {close}");
+        };
+        check(5.0, 5.0, true);
+        check(5.0, 0.25, true);
+        check(2.0, 40.0, false);
+        check(3.0, 3.0, false);
     }
 
     #[test]

@@ -114,9 +114,16 @@ impl Sessions {
             if !recipes.is_member(features, row) {
                 // A correction may take a symbol out of the universe.
                 members.remove(symbol);
-            } else if members.get(symbol).is_none_or(|member| member.revision <= bar.revision) {
-                let values = (0..recipes.len()).map(|recipe| values[recipe * n_rows + row]).collect();
-                members.insert(*symbol, Member { revision: bar.revision, values });
+                continue;
+            }
+            // A correction writes over what it corrects.
+            let member = members
+                .entry(*symbol)
+                .or_insert_with(|| Member { revision: bar.revision, values: Vec::with_capacity(recipes.len()) });
+            if member.revision <= bar.revision {
+                member.revision = bar.revision;
+                member.values.clear();
+                member.values.extend((0..recipes.len()).map(|recipe| values[recipe * n_rows + row]));
             }
         }
         if let Some(watermark) = header.watermark

@@ -26,6 +26,8 @@ pub struct InferenceCounts {
     pub n_infinite: u64,
     /// Largest difference between the two backends of any model since the models were loaded; `None` when one runs.
     pub shadow_difference_max: Option<f64>,
+    /// Rows of which only one of the two backends said a number.
+    pub n_shadow_disagreements: u64,
 }
 
 /// What a model says of a row, and why.
@@ -132,7 +134,8 @@ impl InferenceStage {
             let observed = self.models.predict(&features, &columns, &mut rows, buffers);
             buffers.inputs.columns = columns;
             let observed = observed.map_err(|error| Rejected::new("model", error.to_string()))?;
-            counts.shadow_difference_max = observed.shadow_difference;
+            counts.shadow_difference_max = observed.shadow.map(|shadow| shadow.max);
+            counts.n_shadow_disagreements = observed.shadow.map_or(0, |shadow| shadow.n_disagreements);
         }
         let batch = PredictionBatch::new(features, rows, self.models.references().to_vec())
             .map_err(|error| Rejected::new(error.reason(), error.to_string()))?;
@@ -156,6 +159,7 @@ impl Stage for InferenceStage {
     fn on_batch(&mut self, features: FeatureBatch, out: &mut Vec<PredictionBatch>) -> Result<(), Rejected> {
         let (batch, counts) = self.evaluate(features)?;
         self.counts.n_infinite += counts.n_infinite;
+        self.counts.n_shadow_disagreements += counts.n_shadow_disagreements;
         self.counts.shadow_difference_max =
             [self.counts.shadow_difference_max, counts.shadow_difference_max].into_iter().flatten().reduce(f64::max);
         // Without models nobody reads the tables.
@@ -231,10 +235,11 @@ mod tests {
         let text = format!(
             "name = \"{name}\"\nversion = \"1\"\ntarget = \"{name}\"\nbackend = \"native\"\n\
              [features]\nnames = [\"x\"]\nhash = \"{:016x}\"\n\
-             [training]\nlabel = \"forward_return\"\nhorizon_sessions = 5\nfrom = \"2021-01-29\"\n\
+             [training]\nlabel = \"forward_return\"\nhorizon_sessions = {}\nfrom = \"2021-01-29\"\n\
              to = \"2025-12-31\"\nembargo_sessions = 10\n[metrics]\nrank_ic = 0.02\n\
              [files]\n\"model.json\" = \"{}\"\n\"golden.parquet\" = \"{}\"\n",
             Plan::new(["x"]).hash(),
+            if name == "alpha_5d" { 5 } else { 10 },
             sha256_hex(model.as_bytes()),
             sha256_hex(golden.as_bytes()),
         );
@@ -248,7 +253,7 @@ mod tests {
 
     fn stage(models: Vec<PathBuf>) -> Result<InferenceStage, ModelError> {
         let options = InferenceOptions { models, ..InferenceOptions::default() };
-        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load()?;
+        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load()?.0;
         Ok(InferenceStage::new(Plan::new(PLAN), models))
     }
 
@@ -286,6 +291,18 @@ mod tests {
         let bars: BarBatch = bars.finish(header);
         let matrix = [vec![7.0; x.len()], x.to_vec()].concat();
         FeatureBatch::new(bars, Plan::new(PLAN).hash(), matrix).unwrap()
+    }
+
+    /// The same rows before they are final: nothing of them is kept.
+    fn forming(features: &FeatureBatch) -> FeatureBatch {
+        let bars = features.bars();
+        let mut builder = BarBatchBuilder::new(bars.header().partition);
+        for &(symbol, bar) in bars.rows() {
+            builder.push(symbol, Bar { flags: BarFlags::empty(), ..bar });
+        }
+        let header = bars.header().clone();
+        let matrix = [features.column(0), features.column(1)].concat();
+        FeatureBatch::new(builder.finish(header), features.plan(), matrix).unwrap()
     }
 
     fn predict(stage: &mut InferenceStage, x: &[f64]) -> PredictionBatch {
@@ -337,7 +354,7 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         let other = write_model(other.path(), "alpha_10d", |text| text.replace("version = \"1\"", "version = \"2\""));
         let options = InferenceOptions { models: vec![other], ..InferenceOptions::default() };
-        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load().unwrap();
+        let models = ModelSource { plan: Plan::new(PLAN), options, read_golden }.load().unwrap().0;
         let replaced = stage.swap(models);
         assert_eq!(replaced.references(), before.models());
         let after = predict(&mut stage, &[0.0]);
@@ -359,8 +376,8 @@ mod tests {
         };
         check("alpha_5d", "\"native\"", "\"ort\"", "lists no file `model.onnx`");
         check("alpha_5d", "\"golden.parquet\" = ", "\"other\" = ", "cannot read");
-        check("alpha_5d", "target = \"alpha_5d\"", "target = \"win_prob_10d\"", "predicts a number");
-        check("win_prob_10d", "target = \"win_prob_10d\"", "target = \"alpha_5d\"", "predicts a probability");
+        check("alpha_10d", "target = \"alpha_10d\"", "target = \"win_prob_10d\"", "predicts a number");
+        check("win_prob_10d", "target = \"win_prob_10d\"", "target = \"alpha_10d\"", "predicts a probability");
         let names = |names: [&str; 2]| format!("names = {names:?}\nhash = \"{:016x}\"", Plan::new(names).hash());
         let x = format!("names = [\"x\"]\nhash = \"{:016x}\"", Plan::new(["x"]).hash());
         let other = format!("names = [\"other\"]\nhash = \"{:016x}\"", Plan::new(["other"]).hash());
@@ -374,8 +391,83 @@ mod tests {
         let first = write_model(folder.path(), "alpha_5d", |text| text);
         let second = write_model(folder.path(), "alpha_10d", |text| {
             text.replace("target = \"alpha_10d\"", "target = \"alpha_5d\"")
+                .replace("sessions = 10\nfrom", "sessions = 5\nfrom")
         });
         let error = stage(vec![first, second]).unwrap_err().to_string();
         assert_eq!(error, "model `alpha_10d/1` and model `alpha_5d/1` both predict Alpha5d");
+    }
+
+    #[test]
+    fn the_newest_sound_version_is_loaded_and_the_newer_ones_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |version: &str, rank_ic: &str| {
+            let change = |text: String| {
+                text.replace("version = \"1\"", &format!("version = \"{version}\"")).replace("0.02", rank_ic)
+            };
+            let written = write_model(folder.path(), "alpha_5d", change);
+            let directory = folder.path().join("models/alpha_5d").join(version);
+            fs::create_dir_all(directory.parent().unwrap()).unwrap();
+            fs::rename(written, &directory).unwrap();
+            directory
+        };
+        write("8", "0.02");
+        write("9", "0.02");
+        let newer = [write("11", "-0.01"), write("10", "nan")];
+        let options = InferenceOptions { models: vec![folder.path().join("models")], ..InferenceOptions::default() };
+        let source = ModelSource { plan: Plan::new(PLAN), options, read_golden };
+        let (models, refused) = source.load().unwrap();
+        assert_eq!(models.references()[0].version, "9");
+        assert_eq!(refused.iter().map(|refused| refused.directory.clone()).collect::<Vec<_>>(), newer);
+        for version in ["8", "9"] {
+            fs::remove_dir_all(folder.path().join("models/alpha_5d").join(version)).unwrap();
+        }
+        let error = source.load().unwrap_err().to_string();
+        assert!(error.starts_with("model `alpha_5d/11` has an out-of-sample"), "{error}");
+    }
+
+    #[test]
+    fn a_loader_that_panics_refuses_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = write_model(folder.path(), "alpha_5d", |text| text);
+        let options = InferenceOptions { models: vec![directory.clone()], ..InferenceOptions::default() };
+        let source = ModelSource { plan: Plan::new(PLAN), options, read_golden: |_| panic!("on purpose") };
+        let error = source.load().unwrap_err().to_string();
+        assert_eq!(error, format!("`{}` cannot be loaded: the loader panicked", directory.display()));
+    }
+
+    #[test]
+    fn a_file_of_the_same_size_and_time_is_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = write_model(folder.path(), "alpha_5d", |text| text);
+        let options = InferenceOptions { models: vec![directory.clone()], ..InferenceOptions::default() };
+        let source = ModelSource { plan: Plan::new(PLAN), options, read_golden };
+        let before = source.fingerprint();
+        assert_eq!(source.fingerprint(), before);
+        let path = directory.join("model.json");
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), modified);
+        assert_ne!(source.fingerprint(), before);
+    }
+
+    /// Evaluation itself takes none (`tests/no_allocation.rs`); the stage takes what it gives away.
+    #[test]
+    fn a_warm_batch_takes_the_memory_of_its_message_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["alpha_5d", "alpha_10d", "win_prob_10d"];
+        let mut stage = stage(names.map(|name| write_model(folder.path(), name, |text| text)).to_vec()).unwrap();
+        let mut out = Vec::with_capacity(8);
+        let count = |stage: &mut InferenceStage, out: &mut Vec<PredictionBatch>, n_rows: usize| {
+            let batch = forming(&features(&vec![0.5; n_rows]));
+            allocation_counter::measure(|| stage.on_batch(batch, out).unwrap()).count_total
+        };
+        count(&mut stage, &mut out, 500);
+        for n_rows in [1, 8, 500] {
+            // The rows, the list of models, and of each its name, version and hash.
+            assert_eq!(count(&mut stage, &mut out, n_rows), 1 + 1 + 3 * 3, "{n_rows} rows");
+        }
     }
 }

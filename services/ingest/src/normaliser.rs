@@ -41,8 +41,8 @@ struct PartitionState {
     partition: Partition,
     /// Of the last batch; 0 before the first.
     seq: u64,
-    /// Rows of the current step; empty between steps.
-    rows: Vec<(Symbol, Bar)>,
+    /// Rows of the current step with their closes as traded; empty between steps.
+    rows: Vec<(Symbol, Bar, f64)>,
 }
 
 impl Normaliser {
@@ -77,7 +77,10 @@ impl Normaliser {
                 .map_err(|fault| fault.reason())
                 .and_then(|bar| Ok((self.admit(raw.symbol, &bar)?, bar)));
             match accepted {
-                Ok((partition, bar)) => self.partitions[partition.index()].rows.push((raw.symbol, bar)),
+                Ok((partition, bar)) => {
+                    let traded_close = raw.traded_close.unwrap_or(bar.close);
+                    self.partitions[partition.index()].rows.push((raw.symbol, bar, traded_close));
+                }
                 Err(reason) => *self.counters.rejected.entry(reason).or_default() += 1,
             }
         }
@@ -103,11 +106,11 @@ impl Normaliser {
                 self.counters.n_batches_out += 1;
                 out.push(batch);
             };
-            for (symbol, bar) in state.rows.drain(..) {
+            for (symbol, bar, traded_close) in state.rows.drain(..) {
                 if builder.is_full() {
                     finish(&mut builder, None);
                 }
-                builder.push(symbol, bar);
+                builder.push_adjusted(symbol, bar, traded_close);
             }
             if !builder.is_empty() || watermark.is_some() {
                 finish(&mut builder, watermark);
@@ -163,6 +166,7 @@ mod tests {
             low: 9.0,
             close: 11.0,
             volume: f64::from(revision),
+            traded_close: None,
             revision,
             flags,
         }

@@ -10,6 +10,8 @@ pub struct RawBar {
     pub low: f64,
     pub close: f64,
     pub volume: f64,
+    /// The close as it was traded, where the prices are on the basis of a later bar.
+    pub traded_close: Option<f64>,
     /// Rises with each update of a forming bar and with each correction of a final one.
     pub revision: u32,
     pub flags: BarFlags,
@@ -25,6 +27,7 @@ impl RawBar {
             low: bar.low,
             close: bar.close,
             volume: bar.volume,
+            traded_close: None,
             revision: bar.revision,
             flags: bar.flags,
         }

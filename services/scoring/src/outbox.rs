@@ -1,6 +1,11 @@
 //! What a pass over the table wants to tell, by partition.
 
-use schemas::{EventTime, N_PARTITIONS, Partition, ResultRow, Symbol};
+use std::sync::Arc;
+
+use schemas::{EventTime, ModelRef, N_PARTITIONS, Partition, ResultRow, Symbol};
+
+/// What made a row's predictions, shared by the rows that came together.
+pub(crate) type Models = Arc<[ModelRef]>;
 
 /// Rows in one message: some 150 KB, well below the limit of a payload.
 pub(crate) const ROWS_PER_BATCH: usize = 128;
@@ -9,32 +14,42 @@ pub(crate) const ROWS_PER_BATCH: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     parcels: Vec<Parcel>,
+    /// Rows that the first of each group makes room for.
+    room: usize,
 }
 
 /// The changes of one partition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parcel {
-    pub(crate) rows: Vec<ResultRow>,
+    /// Grouped by what made their predictions: nearly always one group, more between a change of models and the next bar
+    /// of every symbol.
+    pub(crate) by_models: Vec<(Models, Vec<ResultRow>)>,
     pub(crate) removed: Vec<Symbol>,
     pub(crate) watermark: Option<EventTime>,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { parcels: vec![Parcel::default(); usize::from(N_PARTITIONS)] }
+        Self { parcels: vec![Parcel::default(); usize::from(N_PARTITIONS)], room: 0 }
     }
 }
 
 impl Outbox {
     /// Makes room for a batch of rows in each partition: growing would copy them several times.
     pub(crate) fn expect_all(&mut self) {
-        for parcel in &mut self.parcels {
-            parcel.rows.reserve_exact(ROWS_PER_BATCH);
-        }
+        self.room = ROWS_PER_BATCH;
     }
 
-    pub(crate) fn push(&mut self, partition: Partition, row: ResultRow) {
-        self.parcels[partition.index()].rows.push(row);
+    pub(crate) fn push(&mut self, partition: Partition, models: &Models, row: ResultRow) {
+        let groups = &mut self.parcels[partition.index()].by_models;
+        let is_theirs = |known: &Models| Arc::ptr_eq(known, models) || known == models;
+        if let Some((_, rows)) = groups.iter_mut().find(|(known, _)| is_theirs(known)) {
+            rows.push(row);
+        } else {
+            let mut rows = Vec::with_capacity(self.room.max(1));
+            rows.push(row);
+            groups.push((Arc::clone(models), rows));
+        }
     }
 
     pub(crate) fn remove(&mut self, partition: Partition, symbol: Symbol) {
@@ -47,8 +62,9 @@ impl Outbox {
 
     /// What there is to tell, partition by partition; nothing is left.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Partition, Parcel)> {
+        self.room = 0;
         let is_empty =
-            |parcel: &Parcel| parcel.rows.is_empty() && parcel.removed.is_empty() && parcel.watermark.is_none();
+            |parcel: &Parcel| parcel.by_models.is_empty() && parcel.removed.is_empty() && parcel.watermark.is_none();
         let parcels = Partition::all().zip(&mut self.parcels).filter(move |(_, parcel)| !is_empty(parcel));
         parcels.map(|(partition, parcel)| (partition, std::mem::take(parcel)))
     }

@@ -1,28 +1,27 @@
+use std::sync::Arc;
+
 use pipeline::{Rejected, Restore, Stage, Watermarks};
 use schemas::{EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ScoreBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
-use crate::outbox::{Outbox, Parcel, ROWS_PER_BATCH};
+use crate::outbox::{Models, Outbox, Parcel, ROWS_PER_BATCH};
 use crate::table::Table;
 
 /// A burst is a change of at least this share of the rows.
 const BURST_SHARE: f64 = 0.1;
 
-/// The rows of a partition are refreshed in so many steps: some fifty rows of a whole market each.
-const STEPS_PER_PARTITION: u16 = 2;
-
-/// A refresh is done in so many steps, spread over its period: a bar that arrives meanwhile waits for one step, in every
-/// service behind this one, and not for all rows.
-pub const REFRESH_STEPS: u16 = N_PARTITIONS as u16 * STEPS_PER_PARTITION;
+/// A refresh is done in so many steps, a partition each, spread over its period: a bar that arrives meanwhile waits for
+/// one step, not for all rows.
+pub const REFRESH_STEPS: u8 = N_PARTITIONS;
 
 /// Refresh periods without news after which the table is at rest, although little changed and no watermark moved: a
 /// trickle of lone bars must not publish the whole universe every time it pauses.
 const QUIET_PERIODS: u32 = 8;
 
 /// Version of the snapshot bytes; part of the layout that names them.
-const SNAPSHOT_VERSION: u64 = 3;
+const SNAPSHOT_VERSION: u64 = 4;
 
 /// What the scorer listens to.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,13 +41,12 @@ pub struct ScoringStage {
     outbox: Outbox,
     watermarks: Watermarks,
     lines: Vec<Line>,
-    models: Vec<ModelRef>,
     /// As of when the table was last at rest.
     market: Option<Market>,
     /// Something arrived since the refresh under way began.
     has_news: bool,
     /// The next step of the refresh under way.
-    step: u16,
+    step: u8,
     /// Whether there was news for it.
     is_refreshing: bool,
     /// Refresh periods since something arrived.
@@ -67,6 +65,8 @@ struct Line {
     seq: u64,
     source: String,
     ingest_time: EventTime,
+    /// What predicted the newest batch.
+    models: Models,
     /// The watermark that the published rows already carry.
     watermark: Option<EventTime>,
 }
@@ -74,10 +74,12 @@ struct Line {
 /// One partition's state at rest.
 #[derive(Debug, Serialize, Deserialize)]
 struct Snapshot {
-    rows: Vec<RowInputs>,
+    /// With what made the predictions, by its place in `models`.
+    rows: Vec<(RowInputs, u32)>,
     watermark: Option<EventTime>,
     source: String,
-    models: Vec<ModelRef>,
+    /// First those of the newest batch.
+    models: Vec<Vec<ModelRef>>,
 }
 
 impl ScoringStage {
@@ -92,7 +94,6 @@ impl ScoringStage {
             outbox: Outbox::default(),
             watermarks: Watermarks::default(),
             lines: vec![Line::default(); usize::from(N_PARTITIONS)],
-            models: Vec::new(),
             market: None,
             has_news: false,
             step: 0,
@@ -123,18 +124,18 @@ impl ScoringStage {
                 return Err(Rejected::new("plan", detail));
             }
         }
+        let line = &mut self.lines[header.partition.index()];
+        if *line.models != *batch.models() {
+            line.models = batch.models().into();
+        }
         for (row, (&bar, &predictions)) in features.bars().rows().iter().zip(batch.rows()).enumerate() {
             let inputs = RowInputs::new(&self.columns, features, row, bar, predictions);
-            self.n_rows_unsettled += usize::from(self.table.update(&inputs, &self.setup.options));
-        }
-        if self.models != batch.models() {
-            self.models = batch.models().to_vec();
+            self.n_rows_unsettled += usize::from(self.table.update(&inputs, &line.models, &self.setup.options));
         }
         if let Some(watermark) = header.watermark {
             self.watermarks.observe(header.partition, watermark);
             self.table.set_watermark(self.watermarks.min());
         }
-        let line = &mut self.lines[header.partition.index()];
         line.ingest_time = line.ingest_time.max(header.ingest_time);
         line.source.clone_from(&header.source);
         self.has_news = true;
@@ -159,13 +160,11 @@ impl ScoringStage {
         self.send(out);
     }
 
-    /// One step of a coarse refresh: some rows of one partition.
+    /// One step of a coarse refresh: the rows of one partition.
     fn refresh_step(&mut self, out: &mut Vec<ScoreBatch>) {
-        let partition = u8::try_from(self.step / STEPS_PER_PARTITION).ok().and_then(Partition::new);
-        let Some(partition) = partition else { return };
-        let share = (usize::from(self.step % STEPS_PER_PARTITION), usize::from(STEPS_PER_PARTITION));
+        let Some(partition) = Partition::new(self.step) else { return };
         let Self { table, setup, outbox, .. } = self;
-        table.refresh_partition(partition, share, setup.timeframe, &setup.options, outbox);
+        table.refresh_partition(partition, setup.timeframe, &setup.options, outbox);
         self.send(out);
     }
 
@@ -176,14 +175,17 @@ impl ScoringStage {
             || self.n_quiet_periods >= QUIET_PERIODS
     }
 
-    /// Turns what a pass found into batches.
+    /// Turns what a pass found into batches, each of rows that the same models predicted.
     fn send(&mut self, out: &mut Vec<ScoreBatch>) {
-        for (partition, Parcel { mut rows, mut removed, watermark }) in self.outbox.drain() {
+        for (partition, Parcel { by_models, mut removed, watermark }) in self.outbox.drain() {
+            let line = &mut self.lines[partition.index()];
+            let mut groups = by_models.into_iter();
+            let (mut models, mut rows) = groups.next().unwrap_or_else(|| (Arc::clone(&line.models), Vec::new()));
             loop {
                 let later_rows = rows.split_off(rows.len().min(ROWS_PER_BATCH));
                 let later_removed = removed.split_off(removed.len().min(ROWS_PER_BATCH - rows.len()));
-                let is_last = later_rows.is_empty() && later_removed.is_empty();
-                let line = &mut self.lines[partition.index()];
+                let next = if later_rows.is_empty() { groups.next() } else { Some((Arc::clone(&models), later_rows)) };
+                let is_last = next.is_none() && later_removed.is_empty();
                 line.seq += 1;
                 let newest = rows.iter().map(|row| row.freshness.open_time_ns).max();
                 out.push(ScoreBatch {
@@ -197,13 +199,16 @@ impl ScoringStage {
                         source: line.source.clone(),
                         watermark: if is_last { watermark } else { None },
                     },
-                    models: self.models.clone(),
-                    rows: std::mem::replace(&mut rows, later_rows),
+                    models: models.to_vec(),
+                    rows: std::mem::take(&mut rows),
                     removed: std::mem::replace(&mut removed, later_removed),
                     market: if self.is_unsettled { None } else { self.market.clone() },
                 });
                 if is_last {
                     break;
+                }
+                if let Some((next_models, next_rows)) = next {
+                    (models, rows) = (next_models, next_rows);
                 }
             }
         }
@@ -279,11 +284,21 @@ impl Restore for ScoringStage {
 
     fn snapshot(&self, partition: Partition) -> Vec<u8> {
         let line = &self.lines[partition.index()];
+        let mut models: Vec<&Models> = vec![&line.models];
+        let mut place_of = |of_row| {
+            let known = models.iter().position(|known| Arc::ptr_eq(known, of_row) || *known == of_row);
+            let place = known.unwrap_or_else(|| {
+                models.push(of_row);
+                models.len() - 1
+            });
+            u32::try_from(place).expect("a partition has fewer rows than that")
+        };
+        let rows = self.table.inputs_of(partition).map(|(inputs, models)| (*inputs, place_of(models))).collect();
         let snapshot = Snapshot {
-            rows: self.table.inputs_of(partition).copied().collect(),
+            rows,
             watermark: self.watermarks.of(partition),
             source: line.source.clone(),
-            models: self.models.clone(),
+            models: models.into_iter().map(|models| models.to_vec()).collect(),
         };
         rmp_serde::to_vec(&snapshot).expect("plain data serialises to MessagePack")
     }
@@ -291,18 +306,29 @@ impl Restore for ScoringStage {
     fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
         let snapshot: Snapshot =
             rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        if let Some(stray) = snapshot.rows.iter().find(|row| Partition::of(row.symbol) != partition) {
+        if let Some((stray, _)) = snapshot.rows.iter().find(|(row, _)| Partition::of(row.symbol) != partition) {
             return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
         }
-        for row in snapshot.rows {
-            self.table.update(&row, &self.setup.options);
+        let models: Vec<Models> = snapshot.models.into_iter().map(Models::from).collect();
+        let models_of = |place: u32| models.get(usize::try_from(place).ok()?);
+        if let Some((row, place)) = snapshot.rows.iter().find(|(_, place)| models_of(*place).is_none()) {
+            return Err(Rejected::new(
+                "snapshot",
+                format!("{} has the models {place} of {}", row.symbol, models.len()),
+            ));
+        }
+        for (row, place) in &snapshot.rows {
+            let models = models_of(*place).expect("it was checked above");
+            self.table.update(row, models, &self.setup.options);
+        }
+        if let Some(newest) = models.first() {
+            self.lines[partition.index()].models = Arc::clone(newest);
         }
         if let Some(watermark) = snapshot.watermark {
             self.watermarks.observe(partition, watermark);
             self.table.set_watermark(self.watermarks.min());
         }
         self.lines[partition.index()].source = snapshot.source;
-        self.models = snapshot.models;
         self.has_news = true;
         self.is_unsettled = true;
         Ok(())
@@ -555,6 +581,77 @@ mod tests {
         moved.sort();
         assert_eq!(moved, (4..10).map(symbol).collect::<Vec<_>>());
         assert!(!stage.needs_refresh());
+    }
+
+    /// Two symbols of one partition, and one of another.
+    fn neighbours() -> [u8; 3] {
+        let of = |number: u8| Partition::of(symbol(number));
+        let pairs = (0..=u8::MAX).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let (a, b) = pairs.into_iter().find(|(a, b)| of(*a) == of(*b)).expect("there are 64 partitions");
+        [a, b, (0..=u8::MAX).find(|other| of(*other) != of(a)).expect("there are 64 partitions")]
+    }
+
+    #[test]
+    fn a_batch_names_the_models_that_made_its_rows_predictions() {
+        let [first, second, other] = neighbours();
+        let predicted = |number: u8, day: i32, version: &str| {
+            let update = Update {
+                symbol: number,
+                day,
+                revision: 0,
+                close: 10.0 + f64::from(number) + f64::from(day),
+                volume: 1e6,
+                n_bars: 100,
+                rsi: Some(60.0),
+                atr: Some(0.01),
+                alpha: Some(0.02),
+            };
+            let ScoringInput::Predictions(batch) = input(&update, 1) else { panic!("predictions") };
+            let model = ModelRef { name: "alpha_5d".into(), version: version.into(), hash: "0".into() };
+            ScoringInput::Predictions(
+                PredictionBatch::new(batch.features().clone(), batch.rows().to_vec(), vec![model]).unwrap(),
+            )
+        };
+        let named = |out: &mut Vec<ScoreBatch>| -> BTreeMap<Symbol, String> {
+            let batches = out.drain(..);
+            let rows = batches.flat_map(|batch| {
+                let version = batch.models[0].version.clone();
+                batch.rows.into_iter().map(move |row| (row.symbol, version.clone()))
+            });
+            rows.collect()
+        };
+        let versions =
+            |of: [(u8, &str); 3]| BTreeMap::from(of.map(|(number, version)| (symbol(number), version.to_owned())));
+        let (mut before, mut out) = (stage(), Vec::new());
+        for number in [first, second, other] {
+            before.on_batch(predicted(number, 0, "1"), &mut out).unwrap();
+        }
+        before.settle(&mut out);
+        assert_eq!(named(&mut out), versions([(first, "1"), (second, "1"), (other, "1")]));
+
+        // Everybody's place may move; only one row has predictions of the new version.
+        before.on_batch(predicted(first, 1, "2"), &mut out).unwrap();
+        let mixed = versions([(first, "2"), (second, "1"), (other, "1")]);
+        let mut again = stage();
+        for partition in Partition::all() {
+            again.restore(partition, &before.snapshot(partition)).unwrap();
+        }
+        before.on_idle(&mut out);
+        let found = named(&mut out);
+        assert_eq!(found.get(&symbol(first)), mixed.get(&symbol(first)));
+        before.settle(&mut out);
+        let moved = named(&mut out);
+        assert!(moved.iter().all(|(symbol, version)| mixed[symbol] == *version), "{moved:?}");
+
+        // What starts from the snapshots knows it, too, and says it of every row.
+        again.settle(&mut out);
+        assert!(out.iter().all(|batch| batch.models.len() == 1));
+        assert_eq!(named(&mut out), mixed);
+        let (partition, bytes) = (Partition::of(symbol(first)), before.snapshot(Partition::of(symbol(first))));
+        let mut damaged: Snapshot = rmp_serde::from_slice(&bytes).unwrap();
+        damaged.models.truncate(1);
+        let error = stage().restore(partition, &rmp_serde::to_vec(&damaged).unwrap()).unwrap_err();
+        assert_eq!(error.reason, "snapshot");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use fnv::FnvHashMap;
 use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, SmolStr, Symbol, Timeframe};
 
@@ -8,7 +10,7 @@ use crate::facts::Facts;
 use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
-use crate::outbox::Outbox;
+use crate::outbox::{Models, Outbox};
 use crate::row::result_row;
 use crate::tiers::ResultTier;
 
@@ -65,6 +67,8 @@ impl AsOf {
 struct Slot {
     partition: Partition,
     entry: Entry,
+    /// What made the predictions of its inputs.
+    models: Models,
     /// Among the peers as they were when they were last sorted.
     quality: Option<f64>,
     /// Whether the sorted columns hold the row.
@@ -103,14 +107,14 @@ struct Shown {
 
 impl Table {
     /// Takes in a row; `false` when the symbol has a newer one, or the same.
-    pub(crate) fn update(&mut self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
+    pub(crate) fn update(&mut self, inputs: &RowInputs, models: &Models, options: &ScoringOptions) -> bool {
         let known = self.index.get(&inputs.symbol).copied();
         if known.is_some_and(|at| self.rows[at].entry.inputs.position() >= inputs.position()) {
             return false;
         }
         self.newest = self.newest.max(inputs.open_time);
         let is_ranked = self.belongs(inputs, options);
-        let at = known.unwrap_or_else(|| self.add(inputs));
+        let at = known.unwrap_or_else(|| self.add(inputs, models));
         let slot = &mut self.rows[at];
         let old = slot.rank_keys();
         if known.is_none() || !slot.entry.facts.hold_at(inputs.open_time) {
@@ -120,6 +124,9 @@ impl Table {
         }
         self.peers_are_stale |= slot.is_ranked != is_ranked && slot.entry.facts.has_ratios();
         slot.is_ranked = is_ranked;
+        if !Arc::ptr_eq(&slot.models, models) {
+            slot.models = Arc::clone(models);
+        }
         slot.entry.update(inputs);
         if !self.columns_are_stale {
             self.columns.replace(old, slot.rank_keys());
@@ -129,7 +136,7 @@ impl Table {
     }
 
     /// A place for a symbol that was not known.
-    fn add(&mut self, inputs: &RowInputs) -> usize {
+    fn add(&mut self, inputs: &RowInputs, models: &Models) -> usize {
         let at = self.rows.len();
         let partition = Partition::of(inputs.symbol);
         self.index.insert(inputs.symbol, at);
@@ -138,6 +145,7 @@ impl Table {
         self.rows.push(Slot {
             partition,
             entry: Entry::new(inputs, Facts::new(None, inputs.open_time)),
+            models: Arc::clone(models),
             quality: None,
             is_ranked: false,
             is_changed: false,
@@ -218,12 +226,11 @@ impl Table {
         self.peers_are_stale |= membership_changed;
     }
 
-    /// In mid-burst: publishes the rows of a part of one partition that moved by more than may wait, against the others as they
+    /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
     /// were when the columns were last sorted. Rows that changed since stand nowhere yet and are left out.
     pub(crate) fn refresh_partition(
         &mut self,
         partition: Partition,
-        (part, n_parts): (usize, usize),
         timeframe: Timeframe,
         options: &ScoringOptions,
         out: &mut Outbox,
@@ -235,7 +242,7 @@ impl Table {
                 || (shown.merit - now.merit).abs() >= options.min_delta
         };
         let n_rows = self.by_partition.get(partition.index()).map_or(0, Vec::len);
-        for number in n_rows * part / n_parts..n_rows * (part + 1) / n_parts {
+        for number in 0..n_rows {
             let at = self.by_partition[partition.index()][number];
             if self.rows[at].is_changed && self.columns_are_stale {
                 continue;
@@ -300,7 +307,7 @@ impl Table {
         let idea = Idea::new(&slot.entry, &standing, &scored, options);
         let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
         let instrument = self.instruments.get(&symbol);
-        out.push(slot.partition, result_row(as_of, &slot.entry, &scored, &idea, instrument));
+        out.push(slot.partition, &slot.models, result_row(as_of, &slot.entry, &scored, &idea, instrument));
     }
 
     /// Enough history, and not left behind by the others. What counts is how far all partitions are: one that is merely
@@ -315,9 +322,10 @@ impl Table {
         self.watermark = watermark;
     }
 
-    pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = &RowInputs> {
-        let inputs = self.rows.iter().map(|slot| &slot.entry.inputs);
-        inputs.filter(move |inputs| Partition::of(inputs.symbol) == partition)
+    /// What arrived for the symbols of a partition, and what made the predictions in it.
+    pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = (&RowInputs, &Models)> {
+        let slots = self.rows.iter().filter(move |slot| slot.partition == partition);
+        slots.map(|slot| (&slot.entry.inputs, &slot.models))
     }
 
     /// How many symbols have a row, ranked or not.

@@ -1,14 +1,15 @@
 //! The inference stage with what surrounds it in a running process: models that are swapped when their files change,
 //! metrics, and the tables of closed sessions as messages of their own.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use inference::{Fingerprint, InferenceStage, ModelSet, ModelSource};
+use inference::{Fingerprint, InferenceStage, ModelSet, ModelSource, Refused};
 use pipeline::{Rejected, Restore, Stage};
-use prometheus::{Gauge, IntCounter, IntCounterVec, Opts};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts};
 use runtime::bus::Bus;
 use runtime::outlet::Outgoing;
 use runtime::shutdown::Shutdown;
@@ -18,7 +19,7 @@ use schemas::subject::Namespace;
 use schemas::{FeatureBatch, Message as _, Partition, PredictionBatch, QuantileTables, Timeframe};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often the model folders are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -72,6 +73,7 @@ pub(crate) struct Serving {
     incoming: Receiver<ModelSet>,
     metrics: ServingMetrics,
     n_infinite: u64,
+    n_shadow_disagreements: u64,
     fresh: Vec<PredictionBatch>,
 }
 
@@ -83,7 +85,7 @@ impl Serving {
         incoming: Receiver<ModelSet>,
         metrics: ServingMetrics,
     ) -> Self {
-        Self { stage, timeframe, incoming, metrics, n_infinite: 0, fresh: Vec::new() }
+        Self { stage, timeframe, incoming, metrics, n_infinite: 0, n_shadow_disagreements: 0, fresh: Vec::new() }
     }
 }
 
@@ -102,6 +104,8 @@ impl Stage for Serving {
         out.extend(self.stage.take_closed(self.timeframe).into_iter().map(Inferred::Tables));
         let counts = self.stage.counts();
         self.metrics.infinite.inc_by(counts.n_infinite - std::mem::replace(&mut self.n_infinite, counts.n_infinite));
+        let n_before = std::mem::replace(&mut self.n_shadow_disagreements, counts.n_shadow_disagreements);
+        self.metrics.shadow_disagreements.inc_by(counts.n_shadow_disagreements - n_before);
         if let Some(difference) = counts.shadow_difference_max {
             self.metrics.shadow_difference.set(difference);
         }
@@ -140,7 +144,10 @@ impl Restore for Serving {
 pub(crate) struct ServingMetrics {
     infinite: IntCounter,
     shadow_difference: Gauge,
+    shadow_disagreements: IntCounter,
     swaps: IntCounterVec,
+    refused: IntGauge,
+    panics: IntCounter,
 }
 
 impl ServingMetrics {
@@ -156,16 +163,51 @@ impl ServingMetrics {
                 "technic_inference_shadow_difference_max",
                 "Largest difference between the two backends since the models were loaded.",
             )?,
+            shadow_disagreements: IntCounter::new(
+                "technic_inference_shadow_disagreements_total",
+                "Predictions that only one of the two backends could make.",
+            )?,
             swaps: IntCounterVec::new(
                 Opts::new("technic_inference_model_swaps_total", "Changes of the model folders, by outcome."),
                 &["outcome"],
             )?,
+            refused: IntGauge::new(
+                "technic_inference_models_refused",
+                "Newer versions of models that may not predict; 1 when a change of the folders was refused.",
+            )?,
+            panics: IntCounter::new(
+                "technic_inference_watcher_panics_total",
+                "Looks at the model folders that ended in a panic.",
+            )?,
         };
         metrics.registry().register(Box::new(of.infinite.clone()))?;
         metrics.registry().register(Box::new(of.shadow_difference.clone()))?;
+        metrics.registry().register(Box::new(of.shadow_disagreements.clone()))?;
         metrics.registry().register(Box::new(of.swaps.clone()))?;
+        metrics.registry().register(Box::new(of.refused.clone()))?;
+        metrics.registry().register(Box::new(of.panics.clone()))?;
         Ok(of)
     }
+
+    /// Tells of versions that an older one stands in for.
+    pub(crate) fn refused(&self, refused: &[Refused]) {
+        for Refused { directory, error } in refused {
+            let error = chain(error);
+            error!(error, directory = %directory.display(), "a model is refused, an older version predicts");
+        }
+        self.refused.set(i64::try_from(refused.len()).unwrap_or(i64::MAX));
+    }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Looks at the model folders until shutdown: what changed is loaded, checked and run here, beside the line, and handed
@@ -196,29 +238,44 @@ impl Watcher {
     fn run(mut self, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             thread::sleep(LOOK_EVERY);
-            let found = self.source.fingerprint();
-            if found != self.seen && !self.try_swap(found) {
-                return;
+            // A mistake of ours must not be the end of watching: what is put there later is looked at all the same.
+            match panic::catch_unwind(AssertUnwindSafe(|| self.look())) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => {
+                    error!("looking at the model folders panicked, the models before go on");
+                    self.metrics.panics.inc();
+                }
             }
         }
     }
 
-    /// A folder that vanished is no order to stop predicting.
-    fn has_models(&self, models: ModelSet) -> anyhow::Result<ModelSet> {
+    /// `false` when nobody takes models any more.
+    fn look(&mut self) -> bool {
+        let found = self.source.fingerprint();
+        found == self.seen || self.try_swap(found)
+    }
+
+    /// All newest versions, or the reason why not: in a running service it is they or what predicted before. A folder that
+    /// vanished is no order to stop predicting.
+    fn load(&self) -> Result<ModelSet, String> {
+        let (models, refused) = self.source.load().map_err(|error| chain(&error))?;
+        if let Some(Refused { error, .. }) = refused.first() {
+            return Err(chain(error));
+        }
         if models.is_empty() {
-            anyhow::bail!("no model is left in {:?}", self.source.options.models);
+            return Err(format!("no model is left in {:?}", self.source.options.models));
         }
         Ok(models)
     }
 
     /// `false` when nobody takes models any more.
     fn try_swap(&mut self, found: Fingerprint) -> bool {
-        let loaded = self.source.load().map_err(anyhow::Error::from);
-        let models = match loaded.and_then(|models| self.has_models(models)) {
+        let models = match self.load() {
             Ok(models) => models,
             Err(error) => {
-                let error = format!("{error:#}");
                 warn!(error, "the changed models are refused, those before go on");
+                self.metrics.refused.set(1);
                 self.metrics.swaps.with_label_values(&["refused"]).inc();
                 self.seen = found;
                 return true;
@@ -229,6 +286,7 @@ impl Watcher {
             Ok(()) => {
                 info!(models = names, "models changed, swapped in with the next batch");
                 self.metrics.swaps.with_label_values(&["accepted"]).inc();
+                self.metrics.refused.set(0);
                 self.seen = found;
                 true
             }

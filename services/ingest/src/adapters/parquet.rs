@@ -44,6 +44,8 @@ pub struct DailyBars {
     pub low: Vec<f64>,
     pub close: Vec<f64>,
     pub volume: Vec<f64>,
+    /// The close as it was traded that day, whatever was split later.
+    pub traded_close: Vec<f64>,
     /// `FINAL`, `REPLAYED`; `CLOSE_ONLY` when the file has no open, high and low; `SEGMENT_START` on the first row of a segment; `GAP_BEFORE` where the file has a session
     /// between the row and the one before.
     pub flags: Vec<BarFlags>,

@@ -79,7 +79,8 @@ impl Feed for ReplayFeed {
         let mut bars = Vec::with_capacity(self.bars.symbols.len());
         for ((symbol, rows), cursor) in self.bars.symbols.iter().zip(&mut self.cursors) {
             if *cursor < rows.end && self.bars.open_time[*cursor] == session {
-                bars.push(RawBar::of(*symbol, &self.bars.bar(*cursor)));
+                let bar = RawBar::of(*symbol, &self.bars.bar(*cursor));
+                bars.push(RawBar { traded_close: Some(self.bars.traded_close[*cursor]), ..bar });
                 *cursor += 1;
             }
         }
@@ -100,9 +101,8 @@ fn epoch_of(bars: &DailyBars) -> u64 {
         for row in rows.clone() {
             digest.word(bars.open_time[row].as_ns().cast_unsigned());
             digest.word(u64::from(bars.flags[row].bits()));
-            for number in [bars.open[row], bars.high[row], bars.low[row], bars.close[row], bars.volume[row]] {
-                digest.number(number);
-            }
+            let prices = [bars.open[row], bars.high[row], bars.low[row], bars.close[row], bars.traded_close[row]];
+            prices.into_iter().chain([bars.volume[row]]).for_each(|number| digest.number(number));
         }
     }
     digest.finish()

@@ -204,6 +204,7 @@ impl Company {
                     low: close,
                     close,
                     volume: 0.0,
+                    traded_close: None,
                     revision: 0,
                     flags,
                 })
@@ -220,6 +221,7 @@ impl Company {
                     low: quote(forming.low),
                     close: quote(self.log_price),
                     volume: forming.volume,
+                    traded_close: None,
                     revision: forming.revision,
                     flags,
                 })

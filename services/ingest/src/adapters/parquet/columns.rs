@@ -14,6 +14,7 @@ pub(super) struct Columns {
     low: Vec<f64>,
     close: Vec<f64>,
     volume: Vec<f64>,
+    traded_close: Vec<f64>,
     flags: Vec<BarFlags>,
 }
 
@@ -42,6 +43,7 @@ impl Columns {
             low: zeros(),
             close: zeros(),
             volume: zeros(),
+            traded_close: zeros(),
             flags: vec![BarFlags::empty(); n_rows],
         }
     }
@@ -54,6 +56,7 @@ impl Columns {
             low: &mut self.low,
             close: &mut self.close,
             volume: &mut self.volume,
+            traded_close: &mut self.traded_close,
             flags: &mut self.flags,
         }
     }
@@ -71,15 +74,16 @@ impl Columns {
             bars.n_rows_skipped += part.n_rows_skipped;
             n_bars += part.n_bars;
         }
-        let Self { mut open_time_ns, mut open, mut high, mut low, mut close, mut volume, mut flags } = self;
-        for column in [&mut open, &mut high, &mut low, &mut close, &mut volume] {
+        let Self { mut open_time_ns, mut open, mut high, mut low, mut close, mut volume, mut traded_close, mut flags } =
+            self;
+        for column in [&mut open, &mut high, &mut low, &mut close, &mut volume, &mut traded_close] {
             column.truncate(n_bars);
         }
         open_time_ns.truncate(n_bars);
         flags.truncate(n_bars);
         let open_time: Vec<EventTime> = open_time_ns.into_iter().map(EventTime).collect();
         bars.sessions = days.calendar().flag_gaps(&bars.symbols, &open_time, &mut flags);
-        DailyBars { open_time, open, high, low, close, volume, flags, ..bars }
+        DailyBars { open_time, open, high, low, close, volume, traded_close, flags, ..bars }
     }
 
     /// Moves the bars of a part to row `at`, which is never behind where they are.
@@ -92,11 +96,13 @@ impl Columns {
             self.low[rows.clone()].copy_from_slice(&own.low[..part.n_bars]);
             self.close[rows.clone()].copy_from_slice(&own.close[..part.n_bars]);
             self.volume[rows.clone()].copy_from_slice(&own.volume[..part.n_bars]);
+            self.traded_close[rows.clone()].copy_from_slice(&own.traded_close[..part.n_bars]);
             self.flags[rows].copy_from_slice(&own.flags[..part.n_bars]);
         } else if at < part.start {
             let rows = part.start..part.start + part.n_bars;
             self.open_time_ns.copy_within(rows.clone(), at);
-            for column in [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.volume] {
+            let prices = [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.traded_close];
+            for column in prices.into_iter().chain([&mut self.volume]) {
                 column.copy_within(rows.clone(), at);
             }
             self.flags.copy_within(rows, at);
@@ -112,6 +118,7 @@ pub(super) struct Slices<'a> {
     pub(super) low: &'a mut [f64],
     pub(super) close: &'a mut [f64],
     pub(super) volume: &'a mut [f64],
+    pub(super) traded_close: &'a mut [f64],
     pub(super) flags: &'a mut [BarFlags],
 }
 
@@ -123,8 +130,9 @@ impl<'a> Slices<'a> {
         let (low, low_tail) = self.low.split_at_mut(at);
         let (close, close_tail) = self.close.split_at_mut(at);
         let (volume, volume_tail) = self.volume.split_at_mut(at);
+        let (traded_close, traded_close_tail) = self.traded_close.split_at_mut(at);
         let (flags, flags_tail) = self.flags.split_at_mut(at);
-        let head: Slices<'a> = Slices { open_time_ns, open, high, low, close, volume, flags };
+        let head: Slices<'a> = Slices { open_time_ns, open, high, low, close, volume, traded_close, flags };
         let tail = Slices {
             open_time_ns: open_time_ns_tail,
             open: open_tail,
@@ -132,6 +140,7 @@ impl<'a> Slices<'a> {
             low: low_tail,
             close: close_tail,
             volume: volume_tail,
+            traded_close: traded_close_tail,
             flags: flags_tail,
         };
         (head, tail)

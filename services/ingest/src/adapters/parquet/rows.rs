@@ -215,6 +215,7 @@ impl Task<'_, '_> {
             out.low[at] = bar.low;
             out.close[at] = bar.close;
             out.volume[at] = bar.volume;
+            out.traded_close[at] = raw.close;
             out.flags[at] = flags;
             self.part.n_bars += 1;
         }
