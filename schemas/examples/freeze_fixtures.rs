@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use schemas::{
-    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
-    Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
-    Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
+    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FactorScores, FeatureBatch, Filing,
+    FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan,
+    PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts,
+    Timeframe, WhyNot,
 };
 use serde::Serialize;
 
@@ -57,8 +58,14 @@ fn main() {
         Predictions::default(),
     ];
     let predictions = PredictionBatch::new(features.clone(), rows, models.clone()).expect("a row per bar");
-    let scores =
-        ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new(), market: Some(market()) };
+    let scores = ScoreBatch {
+        header,
+        models,
+        rows: vec![result_row(symbol)],
+        removed: vec![symbol],
+        why_not: vec![WhyNot { symbol, condition: "too_few_bars".into() }],
+        market: Some(market()),
+    };
     let instrument = Instrument {
         symbol,
         source: "synthetic".to_owned(),
@@ -98,7 +105,7 @@ fn main() {
     freeze("one", &bars);
     freeze("one", &features);
     freeze("two", &predictions);
-    freeze("two", &scores);
+    freeze("three", &scores);
     freeze("two", &instrument);
     freeze("one", &quantiles);
     freeze("one", &alert);
@@ -169,11 +176,18 @@ fn result_row(symbol: Symbol) -> ResultRow {
         position_size: None,
         setup: Some("Trend Long".into()),
         no_plan: Some("neither long nor short".into()),
+        excluded: Some("price_too_low".into()),
         liquidity_note: None,
         result_tier: "B+".into(),
         investor_tier: "REJECT".into(),
         play_style: "Neutral".into(),
         is_ultra_risky: true,
+        factors: Some(FactorScores {
+            value_score: Some(62.5),
+            quality_factor: None,
+            growth_score: Some(100.0),
+            sector_z: [("value_ep_sector_z".into(), -0.25)].into(),
+        }),
         profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }],
         rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }],
         breakdown: Breakdown {

@@ -205,8 +205,65 @@ fn plans_are_sized_for_the_account_and_a_profile_shows_what_passes_it() {
     let expected: Vec<&Value> = all.iter().filter(passes).collect();
     let shown = balanced["results"].as_array().unwrap();
     assert_eq!(shown.iter().collect::<Vec<_>>(), expected);
-    let n_hidden: u64 = balanced["funnel"].as_array().unwrap().iter().map(|step| step[1].as_u64().unwrap()).sum();
-    assert_eq!(usize::try_from(n_hidden).unwrap(), all.len() - shown.len());
+    let why_not = balanced["why_not"].as_object().unwrap();
+    for row in all {
+        let verdicts = row["profiles"].as_array().unwrap();
+        let verdict = verdicts.iter().find(|verdict| verdict["profile"] == "balanced").unwrap();
+        assert_eq!(why_not.get(symbol_of(row)).unwrap_or(&Value::Null), &verdict["breaks"], "{row}");
+        assert!(row["excluded"].is_null() || row["excluded"] == verdict["breaks"], "{row}");
+    }
+    check_funnel(&balanced);
+}
+
+/// Every symbol is either shown or taken out by one step.
+fn check_funnel(scan: &Value) {
+    let (funnel, why_not) = (&scan["funnel"], scan["why_not"].as_object().unwrap());
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert_eq!(funnel["universe"], scan["universe"]);
+    let mut left = number(&funnel["universe"]);
+    for step in funnel["steps"].as_array().unwrap() {
+        let n_named = why_not.values().filter(|why| **why == step["condition"]).count() as u64;
+        assert_eq!(number(&step["removed"]), n_named, "{step}");
+        left -= n_named;
+        assert_eq!(number(&step["left"]), left, "{step}");
+    }
+    assert_eq!((left, number(&funnel["left"])), (scan["results"].as_array().unwrap().len() as u64, left));
+    assert_eq!(why_not.len() as u64, number(&funnel["universe"]) - left);
+}
+
+#[test]
+fn the_funnel_says_of_every_symbol_why_it_is_not_shown() {
+    // One symbol is too young, one is not traded any more, one is no ticker and one costs cents.
+    let market = Market::generate(30, 60).map(|_, row| {
+        let day = row.day.unwrap();
+        match row.symbol.as_deref().unwrap() {
+            "GEN001" if day < Market::day_of(50) => vec![],
+            "GEN002" if day > Market::day_of(30) => vec![],
+            "GEN004" => vec![MarketRow { prices: row.prices.map(|price| price / 1e4), ..row }],
+            _ => vec![row],
+        }
+    });
+    let dir = market.folder();
+    let mut universe = df!("symbol" => ["GEN003", "GEN005"], "sector" => ["Energy", "Utilities"]).unwrap();
+    write_parquet(&dir.path().join(UNIVERSE_FILE), &mut universe);
+    let scan = |flag: &str, value: &str| {
+        parsed(&run(["scan", "--data", text(dir.path()), "--format", "json", flag, value]).expect(0, &[]).stdout)
+    };
+    let all = scan("--profile", "none");
+    check_funnel(&all);
+    let expected = serde_json::json!({ "GEN001": "too_few_bars", "GEN002": "no_recent_bar" });
+    assert_eq!(all["why_not"], expected);
+    let balanced = scan("--profile", "balanced");
+    check_funnel(&balanced);
+    for (symbol, why) in [("GEN001", "too_few_bars"), ("GEN003", "symbol_shape"), ("GEN004", "price_too_low")] {
+        assert_eq!(balanced["why_not"][symbol], why, "{symbol}");
+    }
+    check_funnel(&scan("--limit", "7"));
+    check_funnel(&scan("--sector", "energy"));
+    let asked = scan("--symbols", "GEN001,GEN007,GEN099");
+    assert_eq!(asked["why_not"], serde_json::json!({ "GEN001": "too_few_bars", "GEN099": "no_bars" }));
+    let table = run(["scan", "--data", text(dir.path())]).expect(0, &[]).stdout;
+    assert!(table.contains("funnel: 30 symbols, without too_few_bars 1, no_recent_bar 1,"), "{table}");
 }
 
 #[test]
@@ -284,7 +341,11 @@ fn every_format_tells_the_same() {
     for (at, name) in header.iter().enumerate() {
         let column = frame.column(name).unwrap();
         for (row, expected) in all.iter().enumerate() {
-            let expected = if name == "n_bars" { &row_n_bars(expected) } else { &expected[name] };
+            let expected = match name.as_str() {
+                "n_bars" => &expected["freshness"][name],
+                "value_score" | "quality_factor" | "growth_score" => &expected["factors"][name],
+                _ => &expected[name],
+            };
             let (line, cell) = (&lines[row][at], column.get(row).unwrap());
             match expected {
                 Value::Null => assert!(line.is_empty() && cell.is_null(), "{name}: {line} {cell}"),
@@ -315,10 +376,6 @@ fn every_format_tells_the_same() {
     let scan = run(["scan", "--data", data, "--format", "json", "-o", text(&file)]).expect(0, &[]);
     assert_eq!(scan.stdout, "");
     assert_eq!(rows(&fs::read_to_string(file).unwrap()), all);
-}
-
-fn row_n_bars(row: &Value) -> Value {
-    row["freshness"]["n_bars"].clone()
 }
 
 #[test]
@@ -588,7 +645,7 @@ fn check_last_rows(features: &DataFrame, scan: &str) {
     for row in rows {
         let at = last[symbol_of(&row)];
         assert!(is_same(number("close", at), row["close"].as_f64()), "{row}");
-        assert!(is_same(number("n_bars", at), row_n_bars(&row).as_f64()), "{row}");
+        assert!(is_same(number("n_bars", at), row["freshness"]["n_bars"].as_f64()), "{row}");
         let day = days_of(&features.slice(i64::try_from(at).unwrap(), 1), "date")[0];
         assert_eq!(row["as_of"], schemas::EventTime::from_days(day).display(schemas::Timeframe::D1));
     }

@@ -28,11 +28,18 @@ export interface Row {
   position_size: number | null;
   setup: string | null;
   no_plan: string | null;
+  excluded: string | null;
   liquidity_note: string | null;
   result_tier: string;
   investor_tier: string;
   play_style: string;
   is_ultra_risky: boolean;
+  factors: {
+    value_score: number | null;
+    quality_factor: number | null;
+    growth_score: number | null;
+    sector_z: Record<string, number>;
+  } | null;
   profiles: { profile: string; breaks: string | null }[];
   rules: { rule: string; label: string; is_met: boolean }[];
   breakdown: {

@@ -2,6 +2,7 @@
 
 use schemas::{EventTime, Instrument};
 
+use crate::factors::FundamentalInputs;
 use crate::filings::Trailing;
 use crate::quality::{QualityRatios, Ratio};
 
@@ -12,19 +13,19 @@ pub(crate) struct Facts {
     pub(crate) shares: Option<f64>,
     /// In the order of [`Ratio::ALL`], with the sign under which more is better.
     pub(crate) goodness: [Option<f64>; Ratio::ALL.len()],
+    /// What the reports tell of the factors, without what the price adds; `None` without reports.
+    pub(crate) fundamentals: Option<Box<FundamentalInputs>>,
 }
 
 impl Facts {
     pub(crate) fn new(instrument: Option<&Instrument>, as_of: EventTime) -> Self {
         let Some(instrument) = instrument else { return Self::default() };
-        let ratios = if instrument.filings.is_empty() {
-            QualityRatios::default()
-        } else {
-            Trailing::new(&instrument.filings, as_of).ratios()
-        };
+        let trailing = (!instrument.filings.is_empty()).then(|| Trailing::new(&instrument.filings, as_of));
+        let ratios = trailing.map_or_else(QualityRatios::default, |trailing| trailing.ratios());
         Self {
             sector: instrument.sector.clone(),
             shares: instrument.shares.filter(|&(_, known_on)| known_on <= as_of).map(|(shares, _)| shares),
+            fundamentals: trailing.map(|trailing| Box::new(trailing.fundamentals())),
             goodness: Ratio::ALL.map(|ratio| ratios.goodness(ratio)),
         }
     }

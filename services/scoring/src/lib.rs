@@ -14,6 +14,7 @@ pub mod drift;
 pub mod earnings;
 mod entry;
 pub mod events;
+mod factor_table;
 pub mod factors;
 mod facts;
 pub mod filings;
@@ -37,6 +38,7 @@ pub mod regime;
 pub mod risk;
 pub mod rounding;
 mod row;
+mod screen;
 pub mod sizing;
 mod stage;
 pub mod statistics;
@@ -48,6 +50,8 @@ pub mod trade_management;
 pub mod trade_plan;
 pub mod universe;
 pub mod win_prob;
+#[cfg(test)]
+mod world;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::MissingColumn;

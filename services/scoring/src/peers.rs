@@ -69,6 +69,7 @@ mod tests {
                 sector: (sector > 0).then(|| sector.to_string()),
                 shares: None,
                 goodness: Ratio::ALL.map(|ratio| ratios(roe, debt).goodness(ratio)),
+                fundamentals: None,
             };
             let all: Vec<_> = rows.iter().map(|&row| facts(row)).collect();
             let mut peers = Peers::default();

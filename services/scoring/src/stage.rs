@@ -1,7 +1,7 @@
 use pipeline::{Rejected, Restore, Stage, Watermarks};
 use schemas::{
     EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch,
-    Symbol,
+    WhyNot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub const REFRESH_STEPS: u8 = N_PARTITIONS;
 const QUIET_PERIODS: u32 = 8;
 
 /// Version of the snapshot bytes; part of the layout that names them.
-const SNAPSHOT_VERSION: u64 = 3;
+const SNAPSHOT_VERSION: u64 = 4;
 
 /// What the scorer listens to.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,11 +182,11 @@ impl ScoringStage {
             let mut removed = parcel.removed.drain(..).peekable();
             loop {
                 let batch_rows: Vec<ResultRow> = rows.by_ref().take(ROWS_PER_BATCH).collect();
-                let batch_removed: Vec<Symbol> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
+                let why_not: Vec<WhyNot> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
                 let is_last = rows.peek().is_none() && removed.peek().is_none();
                 let watermark = if is_last { parcel.watermark } else { None };
                 let market = if self.is_unsettled { None } else { self.market.clone() };
-                if batch_rows.is_empty() && batch_removed.is_empty() && watermark.is_none() {
+                if batch_rows.is_empty() && why_not.is_empty() && watermark.is_none() {
                     break;
                 }
                 let line = &mut self.lines[partition.index()];
@@ -205,7 +205,8 @@ impl ScoringStage {
                     },
                     models: self.models.clone(),
                     rows: batch_rows,
-                    removed: batch_removed,
+                    removed: why_not.iter().map(|why_not| why_not.symbol).collect(),
+                    why_not,
                     market,
                 });
                 if is_last {
@@ -325,7 +326,7 @@ struct Outbox {
 #[derive(Debug, Clone, Default)]
 struct Parcel {
     rows: Vec<ResultRow>,
-    removed: Vec<Symbol>,
+    removed: Vec<WhyNot>,
     watermark: Option<EventTime>,
 }
 
@@ -339,7 +340,10 @@ impl Outbox {
     fn push(&mut self, change: Change) {
         match change {
             Change::Row(row) => self.parcels[Partition::of(row.symbol).index()].rows.push(*row),
-            Change::Left(symbol) => self.parcels[Partition::of(symbol).index()].removed.push(symbol),
+            Change::Left(symbol, why) => {
+                let why_not = WhyNot { symbol, condition: why.as_str().into() };
+                self.parcels[Partition::of(symbol).index()].removed.push(why_not);
+            }
         }
     }
 
@@ -353,12 +357,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, Timeframe};
+    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, Symbol, Timeframe};
 
     use super::*;
     use crate::config::ScoringOptions;
 
-    const COLUMNS: [&str; 15] = [
+    const COLUMNS: [&str; 16] = [
         "n_bars",
         "sma20",
         "sma50",
@@ -370,6 +374,7 @@ mod tests {
         "atr_pct_14",
         "ret_5d",
         "dollar_vol_20",
+        "bb_upper20",
         "high_5",
         "low_5",
         "high_10",

@@ -5,12 +5,14 @@ use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, ResultRow,
 use crate::config::ScoringOptions;
 use crate::cross_section::{self, CrossSection, Standing};
 use crate::entry::{Entry, RowInputs};
+use crate::factor_table::FactorTable;
 use crate::facts::Facts;
 use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
 use crate::row::result_row;
 use crate::tiers::ResultTier;
+use crate::universe::Exclusion;
 
 /// Up to this many changed rows the sorted columns are kept up to date one by one; beyond it, sorting anew is cheaper.
 const INCREMENTAL_ROWS_MAX: usize = 64;
@@ -29,6 +31,7 @@ pub(crate) struct Table {
     instruments: HashMap<Symbol, Instrument>,
     indices: Indices,
     columns: CrossSection,
+    factors: FactorTable,
     /// The sorted columns miss changes and have to be sorted anew.
     columns_are_stale: bool,
     /// The same of the quality ratios.
@@ -57,7 +60,7 @@ enum Published {
     /// This process has not said anything; an earlier one may have.
     Unknown,
     /// The symbol is not in the table.
-    Absent,
+    Absent(Exclusion),
     Row(Shown),
 }
 
@@ -75,7 +78,8 @@ struct Shown {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     Row(Box<ResultRow>),
-    Left(Symbol),
+    /// With the first condition that the symbol fails.
+    Left(Symbol, Exclusion),
 }
 
 impl Table {
@@ -88,6 +92,7 @@ impl Table {
         self.newest = self.newest.max(inputs.open_time);
         let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
         let entry = Entry::new(inputs, facts);
+        self.factors.observe(&entry);
         let at = if let Some(at) = known {
             let slot = &mut self.rows[at];
             if slot.is_ranked && !self.columns_are_stale {
@@ -104,7 +109,7 @@ impl Table {
             self.rows.push(Slot { entry, is_ranked: false, is_changed: false, published: Published::Unknown });
             at
         };
-        let is_ranked = self.belongs(&self.rows[at].entry.inputs, options);
+        let is_ranked = self.absence(&self.rows[at].entry.inputs, options).is_none();
         let slot = &mut self.rows[at];
         self.peers_are_stale |= slot.is_ranked != is_ranked;
         slot.is_ranked = is_ranked;
@@ -126,6 +131,7 @@ impl Table {
             let entry = &mut self.rows[at].entry;
             entry.facts = Facts::new(Some(&instrument), entry.inputs.open_time);
             self.peers_are_stale = true;
+            self.factors.invalidate();
             self.mark_changed(at);
         }
         self.instruments.insert(symbol, instrument);
@@ -168,6 +174,14 @@ impl Table {
         for at in std::mem::take(&mut self.changed) {
             self.rows[at].is_changed = false;
         }
+        let ranked =
+            self.rows.iter().enumerate().filter(|(_, slot)| slot.is_ranked).map(|(at, slot)| (at, &slot.entry));
+        for at in self.factors.refresh(ranked) {
+            let published = &mut self.rows[at].published;
+            if let Published::Row(_) = published {
+                *published = Published::Unknown;
+            }
+        }
         for at in 0..self.rows.len() {
             if let Some(change) = self.settle(at, timeframe, options, always) {
                 publish(change);
@@ -179,12 +193,15 @@ impl Table {
     pub(crate) fn update_membership(&mut self, options: &ScoringOptions) {
         let mut membership_changed = false;
         for at in 0..self.rows.len() {
-            let belongs = self.belongs(&self.rows[at].entry.inputs, options);
+            let belongs = self.absence(&self.rows[at].entry.inputs, options).is_none();
             membership_changed |= self.rows[at].is_ranked != belongs;
             self.rows[at].is_ranked = belongs;
         }
         self.columns_are_stale |= membership_changed;
         self.peers_are_stale |= membership_changed;
+        if membership_changed {
+            self.factors.invalidate();
+        }
     }
 
     /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
@@ -235,9 +252,11 @@ impl Table {
         let slot = &self.rows[at];
         let symbol = slot.entry.inputs.symbol;
         if !slot.is_ranked {
-            let is_new = slot.published != Published::Absent;
-            self.rows[at].published = Published::Absent;
-            return is_new.then_some(Change::Left(symbol));
+            // Who belongs is found out anew at the refresh: until then a row may be back, and wait for it.
+            let why = self.absence(&slot.entry.inputs, options).unwrap_or(Exclusion::NoRecentBar);
+            let is_new = slot.published != Published::Absent(why);
+            self.rows[at].published = Published::Absent(why);
+            return is_new.then_some(Change::Left(symbol, why));
         }
         let standing = self.columns.standing(&slot.entry);
         if let Published::Row(shown) = &slot.published
@@ -255,17 +274,24 @@ impl Table {
             return None;
         }
         let idea = Idea::new(&slot.entry, &standing, &scored, options);
-        let row = result_row(timeframe, &slot.entry, &scored, &idea, instrument);
+        let factors = self.factors.of(at);
+        let row = result_row(timeframe, &slot.entry, &scored, &idea, instrument, factors);
         self.rows[at].published = Published::Row(now);
         Some(Change::Row(Box::new(row)))
     }
 
-    /// Enough history, and not left behind by the others. What counts is how far all partitions are: one that is merely
-    /// behind in a burst must not lose its rows.
-    fn belongs(&self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
+    /// Why a symbol is not ranked: too little history, or left behind by the others. What counts is how far all partitions
+    /// are: one that is merely behind in a burst must not lose its rows.
+    fn absence(&self, inputs: &RowInputs, options: &ScoringOptions) -> Option<Exclusion> {
         let now = self.watermark.unwrap_or(self.newest);
         let age_ns = now.as_ns().saturating_sub(inputs.open_time.as_ns()).max(0);
-        inputs.n_bars >= options.min_bars && u128::from(age_ns.unsigned_abs()) <= options.max_age.as_nanos()
+        if inputs.n_bars < options.min_bars {
+            Some(Exclusion::TooFewBars)
+        } else if u128::from(age_ns.unsigned_abs()) > options.max_age.as_nanos() {
+            Some(Exclusion::NoRecentBar)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn set_watermark(&mut self, watermark: Option<EventTime>) {
