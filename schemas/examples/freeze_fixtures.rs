@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use schemas::{
-    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FactorScores, FeatureBatch, Filing,
-    FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan,
-    PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts,
-    Timeframe, WhyNot,
+    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, CompanyEvent, CompanyEventKind, EventTime, EventView,
+    FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts,
+    Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule,
+    ScoreBatch, Symbol, TechParts, Timeframe, WhyNot,
 };
 use serde::Serialize;
 
@@ -66,7 +66,46 @@ fn main() {
         why_not: vec![WhyNot { symbol, condition: "too_few_bars".into() }],
         market: Some(market()),
     };
-    let instrument = Instrument {
+    let alert = Alert {
+        rule: "merit_80".to_owned(),
+        symbol,
+        event_time: EventTime::from_days(17_000),
+        level: AlertLevel::Info,
+        message: "MERIT rose above 80".to_owned(),
+    };
+    let quantiles = QuantileTables {
+        timeframe: Timeframe::D1,
+        session: EventTime::from_days(17_000),
+        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
+    };
+    freeze("one", &bars);
+    freeze("one", &features);
+    freeze("two", &predictions);
+    freeze("three", &scores);
+    freeze("three", &instrument(symbol));
+    freeze("one", &quantiles);
+    freeze("one", &alert);
+}
+
+fn freeze<M: Message>(name: &str, message: &M)
+where
+    M::Wire: Serialize,
+{
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
+    let (bytes, text) = (folder.join(name).with_extension("msgpack"), folder.join(name).with_extension("json"));
+    if bytes.exists() {
+        println!("{} is frozen", bytes.display());
+        return;
+    }
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    fs::write(&bytes, message.encode()).expect("the message can be written");
+    let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
+    fs::write(text, json + "\n").expect("the JSON can be written");
+    println!("{} written", bytes.display());
+}
+
+fn instrument(symbol: Symbol) -> Instrument {
+    Instrument {
         symbol,
         source: "synthetic".to_owned(),
         name: Some("Synthetic Company 0001".to_owned()),
@@ -88,44 +127,15 @@ fn main() {
             equity: Some(1.5e9),
             operating_cash_flow: Some(1e8),
         }],
+        events: vec![CompanyEvent {
+            kind: CompanyEventKind::Earnings,
+            date_ns: EventTime::from_days(17_004).as_ns(),
+            available_on_ns: EventTime::from_days(16_980).as_ns(),
+            eps_actual: None,
+            eps_estimated: Some(0.75),
+        }],
         closes: vec![(16_998, 205.25), (16_999, 206.5)],
-    };
-    let alert = Alert {
-        rule: "merit_80".to_owned(),
-        symbol,
-        event_time: EventTime::from_days(17_000),
-        level: AlertLevel::Info,
-        message: "MERIT rose above 80".to_owned(),
-    };
-    let quantiles = QuantileTables {
-        timeframe: Timeframe::D1,
-        session: EventTime::from_days(17_000),
-        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
-    };
-    freeze("one", &bars);
-    freeze("one", &features);
-    freeze("two", &predictions);
-    freeze("three", &scores);
-    freeze("two", &instrument);
-    freeze("one", &quantiles);
-    freeze("one", &alert);
-}
-
-fn freeze<M: Message>(name: &str, message: &M)
-where
-    M::Wire: Serialize,
-{
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
-    let (bytes, text) = (folder.join(name).with_extension("msgpack"), folder.join(name).with_extension("json"));
-    if bytes.exists() {
-        println!("{} is frozen", bytes.display());
-        return;
     }
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    fs::write(&bytes, message.encode()).expect("the message can be written");
-    let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
-    fs::write(text, json + "\n").expect("the JSON can be written");
-    println!("{} written", bytes.display());
 }
 
 fn market() -> Market {
@@ -182,6 +192,14 @@ fn result_row(symbol: Symbol) -> ResultRow {
         investor_tier: "REJECT".into(),
         play_style: "Neutral".into(),
         is_ultra_risky: true,
+        events: Some(EventView {
+            days_to_next_earnings: Some(4),
+            days_since_last_earnings: None,
+            days_to_dividend_ex: Some(-2),
+            surprise_streak: Some(-1),
+            avg_surprise_bp: Some(-12.5),
+            last_surprise_bp: None,
+        }),
         factors: Some(FactorScores {
             value_score: Some(62.5),
             quality_factor: None,

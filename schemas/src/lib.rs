@@ -20,6 +20,7 @@ pub use column::{F64Column, I64Column};
 pub use export::json_schemas;
 pub use kinds::alert::{Alert, AlertLevel, AlertV1};
 pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFlags};
+pub use kinds::company_event::{CompanyEvent, CompanyEventKind, EVENTS_MAX, EventView};
 pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
 pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};

@@ -427,6 +427,85 @@ fn nothing_after_the_session_asked_for_has_any_influence() {
     assert_eq!(scan(&listed, None), expected, "a later listing");
 }
 
+/// Reports, market closes and calendars; `is_wild` changes those lines that became known after the session, or before it
+/// where `is_known`.
+fn write_reference(dir: &Path, as_of: i32, is_wild: bool, is_known: bool) {
+    let days = |days: Vec<i32>| Series::new("".into(), days).cast(&DataType::Date).unwrap();
+    let symbols: Vec<String> = (0..20).map(|n| format!("GEN{n:03}")).collect();
+    // More than a message carries, so that the later ones would take the place of those that count.
+    let n_later = if is_wild { 200 } else { 1 };
+    let known_on = |n: i32| if is_known { as_of - 5 } else { as_of + 1 + n % 9 };
+    let (mut who, mut known, mut ends, mut years, mut amounts) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut report = |symbol: &str, day: i32, end: i32, year: i32, amount: f64| {
+        who.push(symbol.to_owned());
+        known.push(day);
+        ends.push(end);
+        years.push(year);
+        amounts.push(amount);
+    };
+    for (n, symbol) in (0..).zip(&symbols) {
+        report(symbol, as_of - 400, as_of - 430, 1, 100.0);
+        report(symbol, as_of - 30, as_of - 60, 2, 100.0 + 7.0 * f64::from(n % 11));
+        for later in 0..n_later {
+            report(symbol, known_on(later), as_of - 59 + later, 2 + later, if is_wild { 1e6 } else { 5.0 });
+        }
+    }
+    let mut reports = df!(
+        "symbol" => &who, "available_on" => days(known.clone()), "end_date" => days(ends), "fiscal_year" => years,
+        "period_focus" => vec!["FY"; who.len()], "revenues" => &amounts, "net_income" => &amounts,
+        "assets" => vec![1e3; who.len()], "equity" => vec![500.0; who.len()],
+    )
+    .unwrap();
+    write_parquet(&dir.join("fundamentals.parquet"), &mut reports);
+    let (mut who, mut dates, mut known) = (vec![], vec![], vec![]);
+    for symbol in &symbols {
+        for (date, day) in std::iter::once((as_of + 3, as_of - 20))
+            .chain((0..n_later).map(|n| (as_of + if is_wild { n } else { 40 }, known_on(n))))
+        {
+            who.push(symbol.clone());
+            dates.push(date);
+            known.push(day);
+        }
+    }
+    let kinds = vec!["earnings"; who.len()];
+    let mut events =
+        df!("symbol" => who, "kind" => kinds, "date" => days(dates), "available_on" => days(known)).unwrap();
+    write_parquet(&dir.join("events.parquet"), &mut events);
+    let n_closes = 300;
+    let dates: Vec<i32> = (as_of - n_closes + 1..=as_of + 5).collect();
+    let close = |day: &i32| {
+        let is_later = if is_known { *day > as_of - 40 } else { *day > as_of };
+        if is_later && is_wild { 1.0 } else { 200.0 + f64::from(day - as_of) }
+    };
+    let closes: Vec<f64> = dates.iter().map(close).collect();
+    let names = vec!["SPY"; dates.len()];
+    let mut markets = df!("symbol" => names, "date" => days(dates), "close" => closes).unwrap();
+    write_parquet(&dir.join("market_ref_daily.parquet"), &mut markets);
+}
+
+#[test]
+fn no_reference_that_became_known_later_has_any_influence() {
+    const AS_OF: u32 = 44;
+    let market = Market::generate(20, 50);
+    let scan = |is_wild: bool, is_known: bool| {
+        let dir = market.folder();
+        write_reference(dir.path(), Market::day_of(AS_OF), is_wild, is_known);
+        let date = Market::date_of(AS_OF);
+        let scan = run(["scan", "--data", text(dir.path()), "--format", "json", "--as-of", &date]).expect(0, &[]);
+        let regime = parsed(&scan.stdout)["regime"].to_string();
+        (results_text(&scan.stdout).to_owned(), regime)
+    };
+    let (rows, regime) = scan(false, false);
+    for row in serde_json::from_str::<Vec<Value>>(&rows).unwrap() {
+        assert!(row["merit_flags"].as_str().unwrap().starts_with("EARNINGS_SOON"), "{row}");
+        assert!(row["quality"].is_number() && row["factors"]["quality_factor"].is_number(), "{row}");
+    }
+    assert!(scan(true, false) == (rows.clone(), regime.clone()), "what became known later changed the results");
+    // The same reports, events and closes, known in time, do change them.
+    let known = scan(true, true);
+    assert!(known.0 != rows && known.1 != regime, "nothing of it is read");
+}
+
 #[test]
 fn wrong_usage_and_configuration_end_with_2_and_name_the_key() {
     let dir = Market::generate(3, 25).folder();

@@ -63,7 +63,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     progress.stage("reading");
     let bars_path = dir.join("daily_bars.parquet");
     let bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
-    let Reference { instruments, missing_files } = ingest::read_reference(dir)?;
+    let Reference { instruments, missing_files } = ingest::read_reference(dir, as_of)?;
     watch.lap("read");
 
     progress.stage("indicators");

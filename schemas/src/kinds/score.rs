@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::company_event::EventView;
 use super::market::Market;
 use super::prediction::ModelRef;
 use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
@@ -77,6 +78,9 @@ pub struct ResultRow {
     pub play_style: Cow<'static, str>,
     #[serde(default)]
     pub is_ultra_risky: bool,
+    /// How the bar stands to the company's calendar; `null` without one.
+    #[serde(default)]
+    pub events: Option<EventView>,
     /// How the company stands by its reports; `null` without any.
     #[serde(default)]
     pub factors: Option<FactorScores>,

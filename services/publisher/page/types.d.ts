@@ -34,6 +34,14 @@ export interface Row {
   investor_tier: string;
   play_style: string;
   is_ultra_risky: boolean;
+  events: {
+    days_to_next_earnings: number | null;
+    days_since_last_earnings: number | null;
+    days_to_dividend_ex: number | null;
+    surprise_streak: number | null;
+    avg_surprise_bp: number | null;
+    last_surprise_bp: number | null;
+  } | null;
   factors: {
     value_score: number | null;
     quality_factor: number | null;

@@ -2,6 +2,7 @@
 
 use schemas::{EventTime, Instrument};
 
+use crate::company_events::KnownEvents;
 use crate::factors::FundamentalInputs;
 use crate::filings::Trailing;
 use crate::quality::{QualityRatios, Ratio};
@@ -13,6 +14,8 @@ pub(crate) struct Facts {
     pub(crate) shares: Option<f64>,
     /// In the order of [`Ratio::ALL`], with the sign under which more is better.
     pub(crate) goodness: [Option<f64>; Ratio::ALL.len()],
+    /// `None` without a calendar.
+    pub(crate) events: Option<KnownEvents>,
     /// What the reports tell of the factors, without what the price adds; `None` without reports.
     pub(crate) fundamentals: Option<Box<FundamentalInputs>>,
 }
@@ -25,6 +28,7 @@ impl Facts {
         Self {
             sector: instrument.sector.clone(),
             shares: instrument.shares.filter(|&(_, known_on)| known_on <= as_of).map(|(shares, _)| shares),
+            events: KnownEvents::new(&instrument.events, as_of),
             fundamentals: trailing.map(|trailing| Box::new(trailing.fundamentals())),
             goodness: Ratio::ALL.map(|ratio| ratios.goodness(ratio)),
         }

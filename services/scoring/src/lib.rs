@@ -7,6 +7,7 @@
 pub mod alert_rules;
 pub mod alpha_blend;
 mod column;
+mod company_events;
 mod config;
 pub mod covariance;
 mod cross_section;

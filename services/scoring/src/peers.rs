@@ -67,9 +67,8 @@ mod tests {
             };
             let facts = |(sector, roe, debt): (u8, Option<i8>, Option<i8>)| Facts {
                 sector: (sector > 0).then(|| sector.to_string()),
-                shares: None,
                 goodness: Ratio::ALL.map(|ratio| ratios(roe, debt).goodness(ratio)),
-                fundamentals: None,
+                ..Facts::default()
             };
             let all: Vec<_> = rows.iter().map(|&row| facts(row)).collect();
             let mut peers = Peers::default();

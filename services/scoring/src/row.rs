@@ -77,6 +77,7 @@ pub(crate) fn result_row(
         investor_tier: idea.investor_tier.as_str().into(),
         play_style: idea.play_style.as_str().into(),
         is_ultra_risky: idea.is_ultra_risky,
+        events: entry.facts.events.map(|events| events.view()),
         factors: factors.cloned(),
         profiles: verdicts(idea, excluded),
         rules: rules(entry, scored, idea),

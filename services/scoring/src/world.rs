@@ -81,6 +81,7 @@ pub(crate) fn instrument(text: &str) -> Instrument {
         industry: None,
         shares: None,
         filings: Vec::new(),
+        events: Vec::new(),
         closes: Vec::new(),
     }
 }

@@ -70,6 +70,7 @@ pub(crate) fn row(text: &str, merit: f64, open_time_ns: i64) -> ResultRow {
         investor_tier: "".into(),
         play_style: "".into(),
         is_ultra_risky: false,
+        events: None,
         factors: None,
         profiles: Vec::new(),
         rules: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 /// The fields of a row in their order.
-const FIELDS: [&str; 38] = [
+const FIELDS: [&str; 39] = [
     "symbol",
     "as_of",
     "close",
@@ -39,6 +39,7 @@ const FIELDS: [&str; 38] = [
     "investor_tier",
     "play_style",
     "is_ultra_risky",
+    "events",
     "factors",
     "profiles",
     "rules",
@@ -47,7 +48,7 @@ const FIELDS: [&str; 38] = [
 ];
 
 /// Fields that hold more than one value. A table of plain values leaves them out unless it is asked for them.
-const NESTED: [&str; 5] = ["factors", "profiles", "rules", "breakdown", "freshness"];
+const NESTED: [&str; 6] = ["events", "factors", "profiles", "rules", "breakdown", "freshness"];
 
 /// The field of that name.
 pub(super) fn field(name: &str) -> Option<&'static str> {
