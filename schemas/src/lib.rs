@@ -33,5 +33,6 @@ pub use kinds::score::{
     ScoreBatch, ScoreBatchV1, TechParts, WhyNot,
 };
 pub use partition::{N_PARTITIONS, Partition};
+pub use smol_str::SmolStr;
 pub use symbol::{Symbol, SymbolError};
 pub use time::{EventTime, Timeframe, UnknownTimeframe};

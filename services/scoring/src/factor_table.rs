@@ -123,7 +123,7 @@ mod tests {
 
     fn company(text: &str, sector: &str, revenues: [f64; 2], net_income: f64) -> ScoringInput {
         ScoringInput::Instrument(Instrument {
-            sector: Some(sector.to_owned()),
+            sector: Some(sector.into()),
             shares: Some((1e7, EventTime::from_days(0))),
             filings: vec![report(100, 1, revenues[0], 1.0), report(400, 2, revenues[1], net_income)],
             ..instrument(text)

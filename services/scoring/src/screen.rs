@@ -80,7 +80,7 @@ mod tests {
         let (usual, none) = (day(9, 10.0, 1e6), ("rsi14", 50.0));
         let in_industry = |name, industry: &str, shares: Option<f64>| {
             let shares = shares.map(|shares| (shares, EventTime::from_days(5)));
-            Some(Instrument { industry: Some(industry.to_owned()), shares, ..instrument(name) })
+            Some(Instrument { industry: Some(industry.into()), shares, ..instrument(name) })
         };
         check("ABC", usual, none, None, None);
         check("TOOLONG", usual, none, None, None);

@@ -1,16 +1,11 @@
 use pipeline::{Rejected, Restore, Stage, Watermarks};
-use schemas::{
-    EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch,
-    WhyNot,
-};
+use schemas::{EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ScoreBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
-use crate::table::{Change, Table};
-
-/// Rows in one message: some 150 KB, well below the limit of a payload.
-const ROWS_PER_BATCH: usize = 128;
+use crate::outbox::{Outbox, Parcel, ROWS_PER_BATCH};
+use crate::table::Table;
 
 /// A burst is a change of at least this share of the rows.
 const BURST_SHARE: f64 = 0.1;
@@ -41,6 +36,7 @@ pub struct ScoringStage {
     setup: ScoringSetup,
     columns: FeatureColumns,
     table: Table,
+    outbox: Outbox,
     watermarks: Watermarks,
     lines: Vec<Line>,
     models: Vec<ModelRef>,
@@ -90,6 +86,7 @@ impl ScoringStage {
             setup,
             columns,
             table: Table::default(),
+            outbox: Outbox::default(),
             watermarks: Watermarks::default(),
             lines: vec![Line::default(); usize::from(N_PARTITIONS)],
             models: Vec::new(),
@@ -144,29 +141,27 @@ impl ScoringStage {
 
     /// Publishes every row that differs from what was published: the table at rest.
     pub fn settle(&mut self, out: &mut Vec<ScoreBatch>) {
-        let mut outbox = Outbox::default();
-        self.table.refresh(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
+        self.table.refresh(self.setup.timeframe, &self.setup.options, &mut self.outbox);
         for partition in Partition::all() {
             let watermark = self.watermarks.of(partition);
             if watermark > self.lines[partition.index()].watermark {
                 self.lines[partition.index()].watermark = watermark;
-                outbox.mark(partition, watermark);
+                self.outbox.mark(partition, watermark);
             }
         }
         self.market = self.table.market();
         (self.is_unsettled, self.has_news, self.is_refreshing, self.step) = (false, false, false, 0);
         self.n_rows_unsettled = 0;
         self.settled_watermark = self.watermarks.min();
-        self.send(outbox, out);
+        self.send(out);
     }
 
     /// One step of a coarse refresh: the rows of one partition.
     fn refresh_step(&mut self, out: &mut Vec<ScoreBatch>) {
         let Some(partition) = Partition::new(self.step) else { return };
-        let mut outbox = Outbox::default();
-        let Self { table, setup, .. } = self;
-        table.refresh_partition(partition, setup.timeframe, &setup.options, |change| outbox.push(change));
-        self.send(outbox, out);
+        let Self { table, setup, outbox, .. } = self;
+        table.refresh_partition(partition, setup.timeframe, &setup.options, outbox);
+        self.send(out);
     }
 
     /// Whether the end of something has come: of a burst, of a session, or of a trickle.
@@ -176,22 +171,16 @@ impl ScoringStage {
             || self.n_quiet_periods >= QUIET_PERIODS
     }
 
-    fn send(&mut self, outbox: Outbox, out: &mut Vec<ScoreBatch>) {
-        for (partition, mut parcel) in Partition::all().zip(outbox.parcels) {
-            let mut rows = parcel.rows.drain(..).peekable();
-            let mut removed = parcel.removed.drain(..).peekable();
+    /// Turns what a pass found into batches.
+    fn send(&mut self, out: &mut Vec<ScoreBatch>) {
+        for (partition, Parcel { mut rows, mut removed, watermark }) in self.outbox.drain() {
             loop {
-                let batch_rows: Vec<ResultRow> = rows.by_ref().take(ROWS_PER_BATCH).collect();
-                let why_not: Vec<WhyNot> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
-                let is_last = rows.peek().is_none() && removed.peek().is_none();
-                let watermark = if is_last { parcel.watermark } else { None };
-                let market = if self.is_unsettled { None } else { self.market.clone() };
-                if batch_rows.is_empty() && why_not.is_empty() && watermark.is_none() {
-                    break;
-                }
+                let later_rows = rows.split_off(rows.len().min(ROWS_PER_BATCH));
+                let later_removed = removed.split_off(removed.len().min(ROWS_PER_BATCH - rows.len()));
+                let is_last = later_rows.is_empty() && later_removed.is_empty();
                 let line = &mut self.lines[partition.index()];
                 line.seq += 1;
-                let newest = batch_rows.iter().map(|row| row.freshness.open_time_ns).max();
+                let newest = rows.iter().map(|row| row.freshness.open_time_ns).max();
                 out.push(ScoreBatch {
                     header: Header {
                         timeframe: self.setup.timeframe,
@@ -201,13 +190,13 @@ impl ScoringStage {
                         event_time: newest.map_or(self.table.newest(), EventTime),
                         ingest_time: line.ingest_time,
                         source: line.source.clone(),
-                        watermark,
+                        watermark: if is_last { watermark } else { None },
                     },
                     models: self.models.clone(),
-                    rows: batch_rows,
-                    removed: why_not.iter().map(|why_not| why_not.symbol).collect(),
-                    why_not,
-                    market,
+                    rows: std::mem::replace(&mut rows, later_rows),
+                    removed: removed.iter().map(|why_not| why_not.symbol).collect(),
+                    why_not: std::mem::replace(&mut removed, later_removed),
+                    market: if self.is_unsettled { None } else { self.market.clone() },
                 });
                 if is_last {
                     break;
@@ -236,9 +225,8 @@ impl Stage for ScoringStage {
 
     fn on_idle(&mut self, out: &mut Vec<ScoreBatch>) {
         // The rows that moved because others changed are left to the refresh: in a burst they would all move each time.
-        let mut outbox = Outbox::default();
-        self.table.publish_changed(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
-        self.send(outbox, out);
+        self.table.publish_changed(self.setup.timeframe, &self.setup.options, &mut self.outbox);
+        self.send(out);
     }
 
     fn on_quiet(&mut self, out: &mut Vec<ScoreBatch>) {
@@ -317,47 +305,12 @@ impl Restore for ScoringStage {
     }
 }
 
-/// Changes by partition, in the order they were found.
-#[derive(Debug)]
-struct Outbox {
-    parcels: Vec<Parcel>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Parcel {
-    rows: Vec<ResultRow>,
-    removed: Vec<WhyNot>,
-    watermark: Option<EventTime>,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self { parcels: vec![Parcel::default(); usize::from(N_PARTITIONS)] }
-    }
-}
-
-impl Outbox {
-    fn push(&mut self, change: Change) {
-        match change {
-            Change::Row(row) => self.parcels[Partition::of(row.symbol).index()].rows.push(*row),
-            Change::Left(symbol, why) => {
-                let why_not = WhyNot { symbol, condition: why.as_str().into() };
-                self.parcels[Partition::of(symbol).index()].removed.push(why_not);
-            }
-        }
-    }
-
-    fn mark(&mut self, partition: Partition, watermark: Option<EventTime>) {
-        self.parcels[partition.index()].watermark = watermark;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, Symbol, Timeframe};
+    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, ResultRow, Symbol, Timeframe};
 
     use super::*;
     use crate::config::ScoringOptions;
