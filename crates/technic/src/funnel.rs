@@ -1,5 +1,6 @@
 //! How a scan came down to what it shows: what each condition took out, in order, and of every symbol the first one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemas::{EXCLUSIONS, ResultRow, Symbol};
@@ -51,7 +52,7 @@ impl Funnel {
         let mut funnel = Self { universe: scan.n_symbols, left: scan.n_symbols, ..Self::default() };
         let unranked = std::mem::take(&mut scan.unranked);
         funnel.remove(unranked.into_iter().map(|(symbol, why)| {
-            let why = why.map_or(IMPOSSIBLE_BAR.to_owned(), |why| why.into_owned());
+            let why = why.map_or(IMPOSSIBLE_BAR.to_owned(), Cow::into_owned);
             (symbol, why)
         }));
         funnel.retain(&mut scan.results, |row| {
@@ -87,13 +88,13 @@ impl Funnel {
         funnel
     }
 
-    /// `6960 symbols → 812 price_too_low → … → 25`
+    /// All of it in one line.
     pub(crate) fn line(&self) -> String {
-        let steps: String = self.steps.iter().map(|step| format!("{} {}, ", step.condition, step.removed)).collect();
-        match steps.strip_suffix(", ") {
-            Some(steps) => format!("funnel: {} symbols, without {steps}: {} left", self.universe, self.left),
-            None => format!("funnel: {} symbols, all left", self.universe),
+        let steps: Vec<String> = self.steps.iter().map(|step| format!("{} {}", step.condition, step.removed)).collect();
+        if steps.is_empty() {
+            return format!("funnel: {} symbols, all left", self.universe);
         }
+        format!("funnel: {} symbols, without {}: {} left", self.universe, steps.join(", "), self.left)
     }
 
     fn retain(&mut self, rows: &mut Vec<ResultRow>, mut why: impl FnMut(&ResultRow) -> Option<String>) {
