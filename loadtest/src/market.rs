@@ -87,6 +87,7 @@ impl Market {
             industry: None,
             shares: Some((1e8, EventTime::default())),
             filings: Vec::new(),
+            events: Vec::new(),
             closes: Vec::new(),
         });
         instruments.collect()

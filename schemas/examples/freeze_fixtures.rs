@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use schemas::{
-    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Filing, FilingPeriod,
-    Freshness, Header, IcsParts, Instrument, Market, MeritParts, Message, ModelRef, Partition, Plan, PredictionBatch,
-    Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, Symbol, TechParts, Timeframe,
+    Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, CompanyEvent, CompanyEventKind, EventTime, EventView,
+    FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts,
+    Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule,
+    ScoreBatch, Symbol, TechParts, Timeframe, WhyNot,
 };
 use serde::Serialize;
 
@@ -57,9 +58,54 @@ fn main() {
         Predictions::default(),
     ];
     let predictions = PredictionBatch::new(features.clone(), rows, models.clone()).expect("a row per bar");
-    let scores =
-        ScoreBatch { header, models, rows: vec![result_row(symbol)], removed: Vec::new(), market: Some(market()) };
-    let instrument = Instrument {
+    let scores = ScoreBatch {
+        header,
+        models,
+        rows: vec![result_row(symbol)],
+        removed: vec![symbol],
+        why_not: vec![WhyNot { symbol, condition: "too_few_bars".into() }],
+        market: Some(market()),
+    };
+    let alert = Alert {
+        rule: "merit_80".to_owned(),
+        symbol,
+        event_time: EventTime::from_days(17_000),
+        level: AlertLevel::Info,
+        message: "MERIT rose above 80".to_owned(),
+    };
+    let quantiles = QuantileTables {
+        timeframe: Timeframe::D1,
+        session: EventTime::from_days(17_000),
+        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
+    };
+    freeze("one", &bars);
+    freeze("one", &features);
+    freeze("two", &predictions);
+    freeze("three", &scores);
+    freeze("three", &instrument(symbol));
+    freeze("one", &quantiles);
+    freeze("one", &alert);
+}
+
+fn freeze<M: Message>(name: &str, message: &M)
+where
+    M::Wire: Serialize,
+{
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
+    let (bytes, text) = (folder.join(name).with_extension("msgpack"), folder.join(name).with_extension("json"));
+    if bytes.exists() {
+        println!("{} is frozen", bytes.display());
+        return;
+    }
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    fs::write(&bytes, message.encode()).expect("the message can be written");
+    let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
+    fs::write(text, json + "\n").expect("the JSON can be written");
+    println!("{} written", bytes.display());
+}
+
+fn instrument(symbol: Symbol) -> Instrument {
+    Instrument {
         symbol,
         source: "synthetic".to_owned(),
         name: Some("Synthetic Company 0001".into()),
@@ -81,44 +127,15 @@ fn main() {
             equity: Some(1.5e9),
             operating_cash_flow: Some(1e8),
         }],
+        events: vec![CompanyEvent {
+            kind: CompanyEventKind::Earnings,
+            date_ns: EventTime::from_days(17_004).as_ns(),
+            available_on_ns: EventTime::from_days(16_980).as_ns(),
+            eps_actual: None,
+            eps_estimated: Some(0.75),
+        }],
         closes: vec![(16_998, 205.25), (16_999, 206.5)],
-    };
-    let alert = Alert {
-        rule: "merit_80".to_owned(),
-        symbol,
-        event_time: EventTime::from_days(17_000),
-        level: AlertLevel::Info,
-        message: "MERIT rose above 80".to_owned(),
-    };
-    let quantiles = QuantileTables {
-        timeframe: Timeframe::D1,
-        session: EventTime::from_days(17_000),
-        tables: vec![("rank_ret_5d".to_owned(), Some(vec![-0.5, 0.0, 0.125])), ("rank_rsi14".to_owned(), None)],
-    };
-    freeze("one", &bars);
-    freeze("one", &features);
-    freeze("two", &predictions);
-    freeze("two", &scores);
-    freeze("two", &instrument);
-    freeze("one", &quantiles);
-    freeze("one", &alert);
-}
-
-fn freeze<M: Message>(name: &str, message: &M)
-where
-    M::Wire: Serialize,
-{
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(M::KIND).join("v1");
-    let (bytes, text) = (folder.join(name).with_extension("msgpack"), folder.join(name).with_extension("json"));
-    if bytes.exists() {
-        println!("{} is frozen", bytes.display());
-        return;
     }
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    fs::write(&bytes, message.encode()).expect("the message can be written");
-    let json = serde_json::to_string_pretty(&message.to_wire()).expect("a wire shape is JSON");
-    fs::write(text, json + "\n").expect("the JSON can be written");
-    println!("{} written", bytes.display());
 }
 
 fn market() -> Market {
@@ -169,11 +186,26 @@ fn result_row(symbol: Symbol) -> ResultRow {
         position_size: None,
         setup: Some("Trend Long".into()),
         no_plan: Some("neither long nor short".into()),
+        excluded: Some("price_too_low".into()),
         liquidity_note: None,
         result_tier: "B+".into(),
         investor_tier: "REJECT".into(),
         play_style: "Neutral".into(),
         is_ultra_risky: true,
+        events: Some(EventView {
+            days_to_next_earnings: Some(4),
+            days_since_last_earnings: None,
+            days_to_dividend_ex: Some(-2),
+            surprise_streak: Some(-1),
+            avg_surprise_bp: Some(-12.5),
+            last_surprise_bp: None,
+        }),
+        factors: Some(FactorScores {
+            value_score: Some(62.5),
+            quality_factor: None,
+            growth_score: Some(100.0),
+            sector_z: [("value_ep_sector_z".into(), -0.25)].into(),
+        }),
         profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }],
         rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }],
         breakdown: Breakdown {

@@ -2,6 +2,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod bar;
+pub(crate) mod company_event;
 pub(crate) mod feature;
 pub(crate) mod header;
 pub(crate) mod instrument;

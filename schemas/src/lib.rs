@@ -20,6 +20,7 @@ pub use column::{F64Column, I64Column};
 pub use export::json_schemas;
 pub use kinds::alert::{Alert, AlertLevel, AlertV1};
 pub use kinds::bar::{Bar, BarBatch, BarBatchBuilder, BarBatchV1, BarFault, BarFlags};
+pub use kinds::company_event::{CompanyEvent, CompanyEventKind, EVENTS_MAX, EventView};
 pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
 pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
@@ -28,8 +29,8 @@ pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::quantiles::{QuantileTables, QuantileTablesV1, TABLES_MAX};
 pub use kinds::score::{
-    Breakdown, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule, ScoreBatch, ScoreBatchV1,
-    TechParts,
+    Breakdown, EXCLUSIONS, FactorScores, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule,
+    ScoreBatch, ScoreBatchV1, TechParts, WhyNot,
 };
 pub use partition::{N_PARTITIONS, Partition};
 pub use smol_str::SmolStr;

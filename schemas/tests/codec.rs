@@ -120,6 +120,7 @@ proptest! {
             industry: None,
             shares: shares.map(|(shares, known)| (shares, EventTime(known))),
             filings: Vec::new(),
+            events: Vec::new(),
             closes: Vec::new(),
         })?;
         round_trip(&Alert {
@@ -232,6 +233,7 @@ fn readers_ignore_fields_that_they_do_not_know() {
         industry: None,
         shares: None,
         filings: Vec::new(),
+        events: Vec::new(),
         closes: Vec::new(),
     };
     let widened = Widened { wire: instrument.to_wire(), added_later: vec![1, 2, 3] };

@@ -205,8 +205,65 @@ fn plans_are_sized_for_the_account_and_a_profile_shows_what_passes_it() {
     let expected: Vec<&Value> = all.iter().filter(passes).collect();
     let shown = balanced["results"].as_array().unwrap();
     assert_eq!(shown.iter().collect::<Vec<_>>(), expected);
-    let n_hidden: u64 = balanced["funnel"].as_array().unwrap().iter().map(|step| step[1].as_u64().unwrap()).sum();
-    assert_eq!(usize::try_from(n_hidden).unwrap(), all.len() - shown.len());
+    let why_not = balanced["why_not"].as_object().unwrap();
+    for row in all {
+        let verdicts = row["profiles"].as_array().unwrap();
+        let verdict = verdicts.iter().find(|verdict| verdict["profile"] == "balanced").unwrap();
+        assert_eq!(why_not.get(symbol_of(row)).unwrap_or(&Value::Null), &verdict["breaks"], "{row}");
+        assert!(row["excluded"].is_null() || row["excluded"] == verdict["breaks"], "{row}");
+    }
+    check_funnel(&balanced);
+}
+
+/// Every symbol is either shown or taken out by one step.
+fn check_funnel(scan: &Value) {
+    let (funnel, why_not) = (&scan["funnel"], scan["why_not"].as_object().unwrap());
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert_eq!(funnel["universe"], scan["universe"]);
+    let mut left = number(&funnel["universe"]);
+    for step in funnel["steps"].as_array().unwrap() {
+        let n_named = why_not.values().filter(|why| **why == step["condition"]).count() as u64;
+        assert_eq!(number(&step["removed"]), n_named, "{step}");
+        left -= n_named;
+        assert_eq!(number(&step["left"]), left, "{step}");
+    }
+    assert_eq!((left, number(&funnel["left"])), (scan["results"].as_array().unwrap().len() as u64, left));
+    assert_eq!(why_not.len() as u64, number(&funnel["universe"]) - left);
+}
+
+#[test]
+fn the_funnel_says_of_every_symbol_why_it_is_not_shown() {
+    // One symbol is too young, one is not traded any more, one is no ticker and one costs cents.
+    let market = Market::generate(30, 60).map(|_, row| {
+        let day = row.day.unwrap();
+        match row.symbol.as_deref().unwrap() {
+            "GEN001" if day < Market::day_of(50) => vec![],
+            "GEN002" if day > Market::day_of(30) => vec![],
+            "GEN004" => vec![MarketRow { prices: row.prices.map(|price| price / 1e4), ..row }],
+            _ => vec![row],
+        }
+    });
+    let dir = market.folder();
+    let mut universe = df!("symbol" => ["GEN003", "GEN005"], "sector" => ["Energy", "Utilities"]).unwrap();
+    write_parquet(&dir.path().join(UNIVERSE_FILE), &mut universe);
+    let scan = |flag: &str, value: &str| {
+        parsed(&run(["scan", "--data", text(dir.path()), "--format", "json", flag, value]).expect(0, &[]).stdout)
+    };
+    let all = scan("--profile", "none");
+    check_funnel(&all);
+    let expected = serde_json::json!({ "GEN001": "too_few_bars", "GEN002": "no_recent_bar" });
+    assert_eq!(all["why_not"], expected);
+    let balanced = scan("--profile", "balanced");
+    check_funnel(&balanced);
+    for (symbol, why) in [("GEN001", "too_few_bars"), ("GEN003", "symbol_shape"), ("GEN004", "price_too_low")] {
+        assert_eq!(balanced["why_not"][symbol], why, "{symbol}");
+    }
+    check_funnel(&scan("--limit", "7"));
+    check_funnel(&scan("--sector", "energy"));
+    let asked = scan("--symbols", "GEN001,GEN007,GEN099");
+    assert_eq!(asked["why_not"], serde_json::json!({ "GEN001": "too_few_bars", "GEN099": "no_bars" }));
+    let table = run(["scan", "--data", text(dir.path())]).expect(0, &[]).stdout;
+    assert!(table.contains("funnel: 30 symbols, without too_few_bars 1, no_recent_bar 1,"), "{table}");
 }
 
 #[test]
@@ -284,7 +341,11 @@ fn every_format_tells_the_same() {
     for (at, name) in header.iter().enumerate() {
         let column = frame.column(name).unwrap();
         for (row, expected) in all.iter().enumerate() {
-            let expected = if name == "n_bars" { &row_n_bars(expected) } else { &expected[name] };
+            let expected = match name.as_str() {
+                "n_bars" => &expected["freshness"][name],
+                "value_score" | "quality_factor" | "growth_score" => &expected["factors"][name],
+                _ => &expected[name],
+            };
             let (line, cell) = (&lines[row][at], column.get(row).unwrap());
             match expected {
                 Value::Null => assert!(line.is_empty() && cell.is_null(), "{name}: {line} {cell}"),
@@ -315,10 +376,6 @@ fn every_format_tells_the_same() {
     let scan = run(["scan", "--data", data, "--format", "json", "-o", text(&file)]).expect(0, &[]);
     assert_eq!(scan.stdout, "");
     assert_eq!(rows(&fs::read_to_string(file).unwrap()), all);
-}
-
-fn row_n_bars(row: &Value) -> Value {
-    row["freshness"]["n_bars"].clone()
 }
 
 #[test]
@@ -368,6 +425,85 @@ fn nothing_after_the_session_asked_for_has_any_influence() {
         listed.push(row);
     }
     assert_eq!(scan(&listed, None), expected, "a later listing");
+}
+
+/// Reports, market closes and calendars; `is_wild` changes those lines that became known after the session, or before it
+/// where `is_known`.
+fn write_reference(dir: &Path, as_of: i32, is_wild: bool, is_known: bool) {
+    let days = |days: Vec<i32>| Series::new("".into(), days).cast(&DataType::Date).unwrap();
+    let symbols: Vec<String> = (0..20).map(|n| format!("GEN{n:03}")).collect();
+    // More than a message carries, so that the later ones would take the place of those that count.
+    let n_later = if is_wild { 200 } else { 1 };
+    let known_on = |n: i32| if is_known { as_of - 5 } else { as_of + 1 + n % 9 };
+    let (mut who, mut known, mut ends, mut years, mut amounts) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut report = |symbol: &str, day: i32, end: i32, year: i32, amount: f64| {
+        who.push(symbol.to_owned());
+        known.push(day);
+        ends.push(end);
+        years.push(year);
+        amounts.push(amount);
+    };
+    for (n, symbol) in (0..).zip(&symbols) {
+        report(symbol, as_of - 400, as_of - 430, 1, 100.0);
+        report(symbol, as_of - 30, as_of - 60, 2, 100.0 + 7.0 * f64::from(n % 11));
+        for later in 0..n_later {
+            report(symbol, known_on(later), as_of - 59 + later, 2 + later, if is_wild { 1e6 } else { 5.0 });
+        }
+    }
+    let mut reports = df!(
+        "symbol" => &who, "available_on" => days(known.clone()), "end_date" => days(ends), "fiscal_year" => years,
+        "period_focus" => vec!["FY"; who.len()], "revenues" => &amounts, "net_income" => &amounts,
+        "assets" => vec![1e3; who.len()], "equity" => vec![500.0; who.len()],
+    )
+    .unwrap();
+    write_parquet(&dir.join("fundamentals.parquet"), &mut reports);
+    let (mut who, mut dates, mut known) = (vec![], vec![], vec![]);
+    for symbol in &symbols {
+        for (date, day) in std::iter::once((as_of + 3, as_of - 20))
+            .chain((0..n_later).map(|n| (as_of + if is_wild { n } else { 40 }, known_on(n))))
+        {
+            who.push(symbol.clone());
+            dates.push(date);
+            known.push(day);
+        }
+    }
+    let kinds = vec!["earnings"; who.len()];
+    let mut events =
+        df!("symbol" => who, "kind" => kinds, "date" => days(dates), "available_on" => days(known)).unwrap();
+    write_parquet(&dir.join("events.parquet"), &mut events);
+    let n_closes = 300;
+    let dates: Vec<i32> = (as_of - n_closes + 1..=as_of + 5).collect();
+    let close = |day: &i32| {
+        let is_later = if is_known { *day > as_of - 40 } else { *day > as_of };
+        if is_later && is_wild { 1.0 } else { 200.0 + f64::from(day - as_of) }
+    };
+    let closes: Vec<f64> = dates.iter().map(close).collect();
+    let names = vec!["SPY"; dates.len()];
+    let mut markets = df!("symbol" => names, "date" => days(dates), "close" => closes).unwrap();
+    write_parquet(&dir.join("market_ref_daily.parquet"), &mut markets);
+}
+
+#[test]
+fn no_reference_that_became_known_later_has_any_influence() {
+    const AS_OF: u32 = 44;
+    let market = Market::generate(20, 50);
+    let scan = |is_wild: bool, is_known: bool| {
+        let dir = market.folder();
+        write_reference(dir.path(), Market::day_of(AS_OF), is_wild, is_known);
+        let date = Market::date_of(AS_OF);
+        let scan = run(["scan", "--data", text(dir.path()), "--format", "json", "--as-of", &date]).expect(0, &[]);
+        let regime = parsed(&scan.stdout)["regime"].to_string();
+        (results_text(&scan.stdout).to_owned(), regime)
+    };
+    let (rows, regime) = scan(false, false);
+    for row in serde_json::from_str::<Vec<Value>>(&rows).unwrap() {
+        assert!(row["merit_flags"].as_str().unwrap().starts_with("EARNINGS_SOON"), "{row}");
+        assert!(row["quality"].is_number() && row["factors"]["quality_factor"].is_number(), "{row}");
+    }
+    assert!(scan(true, false) == (rows.clone(), regime.clone()), "what became known later changed the results");
+    // The same reports, events and closes, known in time, do change them.
+    let known = scan(true, true);
+    assert!(known.0 != rows && known.1 != regime, "nothing of it is read");
 }
 
 #[test]
@@ -588,7 +724,7 @@ fn check_last_rows(features: &DataFrame, scan: &str) {
     for row in rows {
         let at = last[symbol_of(&row)];
         assert!(is_same(number("close", at), row["close"].as_f64()), "{row}");
-        assert!(is_same(number("n_bars", at), row_n_bars(&row).as_f64()), "{row}");
+        assert!(is_same(number("n_bars", at), row["freshness"]["n_bars"].as_f64()), "{row}");
         let day = days_of(&features.slice(i64::try_from(at).unwrap(), 1), "date")[0];
         assert_eq!(row["as_of"], schemas::EventTime::from_days(day).display(schemas::Timeframe::D1));
     }

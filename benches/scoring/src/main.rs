@@ -123,6 +123,7 @@ impl Market {
             industry: Some(format!("Industry {} of the sector", number % 150).into()),
             shares: Some((1e7 * (1.0 + self.unit()), known_on)),
             filings,
+            events: Vec::new(),
             closes: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod error;
 mod features;
+mod funnel;
 mod models;
 mod output;
 mod progress;

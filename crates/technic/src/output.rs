@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
-use schemas::{Market, ModelRef, ResultRow, SmolStr, Timeframe};
+use schemas::{Market, ModelRef, ResultRow, SmolStr, Symbol, Timeframe};
 use serde::Serialize;
 
+use crate::funnel::Funnel;
 use crate::recompute::Scan;
 
 /// The head of the JSON output; `results` come last.
@@ -28,12 +29,13 @@ struct Document<'a> {
     data: &'static str,
     rejected: &'a BTreeMap<&'static str, u64>,
     missing_files: &'a [&'static str],
-    /// What took symbols out on the way, with how many.
-    funnel: Vec<(&'a str, usize)>,
+    funnel: &'a Funnel,
+    /// The symbols that are not shown, and the first condition that each fails.
+    why_not: &'a BTreeMap<Symbol, String>,
     results: &'a [ResultRow],
 }
 
-pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&Path>) -> anyhow::Result<()> {
     let document = Document {
         as_of: scan.as_of.display(Timeframe::D1),
         universe: scan.n_symbols,
@@ -45,7 +47,8 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow:
         data: "replay",
         rejected: &scan.rejections.by_reason,
         missing_files: &scan.missing_files,
-        funnel: scan.removed_by_profile.iter().map(|(limit, n)| (limit.as_str(), *n)).collect(),
+        funnel,
+        why_not: &funnel.why_not,
         results: &scan.results,
     };
     let mut text = serde_json::to_vec(&document).context("cannot write the results as JSON")?;
@@ -53,7 +56,7 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow:
     write(path, &text)
 }
 
-pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn table(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&Path>) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
@@ -87,7 +90,6 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
         }
     }
     let models = if scan.models.is_empty() { "no model: predictions are missing" } else { "with predictions" };
-    let n_hidden: usize = scan.removed_by_profile.values().sum();
     let mut lines = vec![format!(
         "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}",
         scan.as_of.display(Timeframe::D1),
@@ -98,10 +100,7 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
         let level = market.vol_level.as_deref().unwrap_or("unknown");
         lines.push(format!("market: {} ({}, volatility {level})", market.label, market.benchmark));
     }
-    if n_hidden > 0 {
-        let limits: Vec<String> = scan.removed_by_profile.iter().map(|(limit, n)| format!("{limit} {n}")).collect();
-        lines.push(format!("the profile hides {n_hidden} of them: {}", limits.join(", ")));
-    }
+    lines.push(funnel.line());
     let text = format!("{}\n\n{table}\n", lines.join("\n"));
     write(path, text.as_bytes())
 }
@@ -168,7 +167,7 @@ fn text(text: Option<&SmolStr>) -> Option<String> {
 type FlatColumn = (&'static str, fn(&ResultRow) -> Value);
 
 /// The flat columns, in order. The breakdown is in the JSON only.
-const COLUMNS: [FlatColumn; 33] = [
+const COLUMNS: [FlatColumn; 37] = [
     ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
     ("as_of", |row| Value::Text(Some(row.as_of.to_string()))),
     ("close", |row| Value::Number(Some(row.close))),
@@ -195,11 +194,15 @@ const COLUMNS: [FlatColumn; 33] = [
     ("reward_risk", |row| Value::Number(row.reward_risk)),
     ("position_size", |row| Value::Number(row.position_size.map(|size| size as f64))),
     ("setup", |row| Value::Text(row.setup.as_ref().map(ToString::to_string))),
+    ("excluded", |row| Value::Text(row.excluded.as_ref().map(ToString::to_string))),
     ("no_plan", |row| Value::Text(row.no_plan.as_ref().map(ToString::to_string))),
     ("liquidity_note", |row| Value::Text(row.liquidity_note.clone())),
     ("result_tier", |row| Value::Text(Some(row.result_tier.to_string()))),
     ("investor_tier", |row| Value::Text(Some(row.investor_tier.to_string()))),
     ("play_style", |row| Value::Text(Some(row.play_style.to_string()))),
+    ("value_score", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.value_score))),
+    ("quality_factor", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.quality_factor))),
+    ("growth_score", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.growth_score))),
     ("is_ultra_risky", |row| Value::Text(Some(row.is_ultra_risky.to_string()))),
     ("n_bars", |row| Value::Number(Some(f64::from(row.freshness.n_bars)))),
 ];

@@ -1,5 +1,6 @@
 //! The cold scan: the stages of the live line, driven once over the newest bar of every symbol.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
@@ -45,8 +46,9 @@ pub(crate) struct Scan {
     pub(crate) results: Vec<ResultRow>,
     /// `None` when the folder has no closes of its index.
     pub(crate) market: Option<Market>,
-    /// How many results a profile took out, by the limit of the profile that each broke first.
-    pub(crate) removed_by_profile: BTreeMap<String, usize>,
+    /// Symbols with bars and without a result, with the first condition that each fails; `None` where the newest bar is
+    /// impossible.
+    pub(crate) unranked: BTreeMap<Symbol, Option<Cow<'static, str>>>,
     pub(crate) models: Vec<ModelRef>,
     pub(crate) rejections: Rejections,
     /// The bars have no open, high and low.
@@ -66,7 +68,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     progress.stage("reading");
     let bars_path = dir.join("daily_bars.parquet");
     let bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
-    let Reference { instruments, missing_files } = ingest::read_reference(dir)?;
+    let Reference { instruments, missing_files } = ingest::read_reference(dir, as_of)?;
     watch.lap("read");
 
     progress.stage("indicators");
@@ -99,7 +101,14 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     }
     scoring.settle(&mut out);
     let market = out.iter().rev().find_map(|batch| batch.market.clone());
-    let mut results: Vec<ResultRow> = out.into_iter().flat_map(|batch| batch.rows).collect();
+    let (mut results, mut why_not) = (Vec::new(), BTreeMap::new());
+    for batch in out {
+        why_not.extend(batch.why_not.into_iter().map(|why_not| (why_not.symbol, why_not.condition)));
+        results.extend(batch.rows);
+    }
+    let ranked: BTreeSet<Symbol> = results.iter().map(|row: &ResultRow| row.symbol).collect();
+    let unranked = bars.symbols.iter().map(|(symbol, _)| *symbol).filter(|symbol| !ranked.contains(symbol));
+    let unranked = unranked.map(|symbol| (symbol, why_not.remove(&symbol))).collect();
     results.sort_unstable_by(ResultRow::rank_order);
     watch.lap("scoring");
 
@@ -108,7 +117,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
         n_symbols: bars.symbols.len(),
         results,
         market,
-        removed_by_profile: BTreeMap::new(),
+        unranked,
         models,
         is_close_only: bars.is_close_only(),
         rejections: bars.rejections,

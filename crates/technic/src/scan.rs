@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
-use schemas::{ResultRow, Symbol};
+use schemas::ResultRow;
 
 use crate::cli::{ScanArgs, ScanFormat};
 use crate::error::Usage;
+use crate::funnel::{Funnel, Wishes};
 use crate::models;
 use crate::output;
 use crate::progress::Progress;
@@ -22,54 +23,35 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     drop(progress);
     report(&scan);
     let n_scored = scan.results.len();
-    select(&mut scan, args)?;
+    let funnel = select(&mut scan, args)?;
     match args.format {
-        ScanFormat::Table => output::table(&scan, n_scored, args.output.as_deref()),
-        ScanFormat::Json => output::json(&scan, n_scored, args.output.as_deref()),
+        ScanFormat::Table => output::table(&scan, n_scored, &funnel, args.output.as_deref()),
+        ScanFormat::Json => output::json(&scan, n_scored, &funnel, args.output.as_deref()),
         ScanFormat::Csv => output::csv(&scan, args.output.as_deref()),
         ScanFormat::Parquet => output::parquet(&scan, args.output.as_deref()),
     }
 }
 
 /// Keeps what was asked for. Ranks are those among all symbols, whatever is shown.
-fn select(scan: &mut Scan, args: &ScanArgs) -> Result<(), Usage> {
-    if !args.sectors.is_empty() {
-        let is_wanted = |row: &ResultRow| {
-            let sector = row.sector.as_deref().unwrap_or_default();
-            args.sectors.iter().any(|wanted| wanted.eq_ignore_ascii_case(sector))
-        };
-        if !scan.results.iter().any(is_wanted) {
-            let known: BTreeSet<&str> = scan.results.iter().filter_map(|row| row.sector.as_deref()).collect();
-            let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(Usage(format!(
-                "no ranked symbol is in sector {}; known are: {known}",
-                args.sectors.join(", ")
-            )));
-        }
-        scan.results.retain(is_wanted);
-    }
-    if !args.symbols.is_empty() {
-        let wanted: BTreeSet<Symbol> = args.symbols.iter().copied().collect();
-        scan.results.retain(|row| wanted.contains(&row.symbol));
-        for symbol in wanted {
-            if !scan.results.iter().any(|row| row.symbol == symbol) {
-                eprintln!("technic: {symbol} is not ranked: no bars, too few, or too old");
-            }
-        }
-    }
-    if let Some(profile) = args.profile.name() {
-        scan.results.retain(|row| {
-            let verdict = row.profiles.iter().find(|verdict| verdict.profile == profile);
-            let breaks = verdict.and_then(|verdict| verdict.breaks.as_deref());
-            if let Some(limit) = breaks {
-                *scan.removed_by_profile.entry(limit.to_owned()).or_default() += 1;
-            }
-            breaks.is_none()
-        });
+fn select(scan: &mut Scan, args: &ScanArgs) -> Result<Funnel, Usage> {
+    let is_wanted = |row: &ResultRow| {
+        let sector = row.sector.as_deref().unwrap_or_default();
+        args.sectors.iter().any(|wanted| wanted.eq_ignore_ascii_case(sector))
+    };
+    if !args.sectors.is_empty() && !scan.results.iter().any(is_wanted) {
+        let known: BTreeSet<&str> = scan.results.iter().filter_map(|row| row.sector.as_deref()).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Usage(format!("no ranked symbol is in sector {}; known are: {known}", args.sectors.join(", "))));
     }
     let limit = args.limit.or((args.format == ScanFormat::Table).then_some(TABLE_ROWS));
-    scan.results.truncate(limit.unwrap_or(usize::MAX));
-    Ok(())
+    let wishes = Wishes { symbols: &args.symbols, sectors: &args.sectors, profile: args.profile.name(), limit };
+    let funnel = Funnel::select(scan, &wishes);
+    for symbol in &args.symbols {
+        if let Some(why) = funnel.why_not.get(symbol) {
+            eprintln!("technic: {symbol} is not shown: {why}");
+        }
+    }
+    Ok(funnel)
 }
 
 /// What a reader should know besides the results, on stderr.

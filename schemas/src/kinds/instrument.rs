@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::company_event::{CompanyEvent, EVENTS_MAX};
 use crate::codec::{CodecError, Message, SCHEMA_VERSION};
 use crate::{EventTime, Symbol};
 
@@ -35,6 +36,9 @@ pub struct InstrumentV1 {
     /// Company reports, oldest period first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filings: Vec<Filing>,
+    /// The company's calendar, by date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<CompanyEvent>,
     /// Split-adjusted closes by session, for the symbols that the regime is read from; oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closes: Vec<(i32, f64)>,
@@ -89,6 +93,8 @@ pub struct Instrument {
     pub shares: Option<(f64, EventTime)>,
     /// Oldest period first.
     pub filings: Vec<Filing>,
+    /// The company's calendar, by date.
+    pub events: Vec<CompanyEvent>,
     /// Days since 1970-01-01 and split-adjusted closes, for the symbols that the regime is read from; oldest first.
     pub closes: Vec<(i32, f64)>,
 }
@@ -104,6 +110,13 @@ impl Message for Instrument {
         }
         if wire.filings.len() > FILINGS_MAX {
             return Err(CodecError::invalid("filings", format!("more than {FILINGS_MAX}")));
+        }
+        if wire.events.len() > EVENTS_MAX {
+            return Err(CodecError::invalid("events", format!("more than {EVENTS_MAX}")));
+        }
+        let figures = wire.events.iter().flat_map(|event| [event.eps_actual, event.eps_estimated]).flatten();
+        if let Some(figure) = figures.into_iter().find(|figure| !figure.is_finite()) {
+            return Err(CodecError::invalid("events", format!("{figure:?} is no figure")));
         }
         if wire.closes.len() > CLOSES_MAX {
             return Err(CodecError::invalid("closes", format!("more than {CLOSES_MAX}")));
@@ -123,6 +136,7 @@ impl Message for Instrument {
             industry: wire.industry,
             shares: wire.shares_outstanding.zip(wire.shares_available_on_ns.map(EventTime)),
             filings: wire.filings,
+            events: wire.events,
             closes: wire.closes,
         })
     }
@@ -139,6 +153,7 @@ impl Message for Instrument {
             shares_outstanding: self.shares.map(|(shares, _)| shares),
             shares_available_on_ns: self.shares.map(|(_, known)| known.as_ns()),
             filings: self.filings.clone(),
+            events: self.events.clone(),
             closes: self.closes.clone(),
         }
     }

@@ -1,10 +1,12 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::company_event::EventView;
 use super::market::Market;
 use super::prediction::ModelRef;
 use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
@@ -60,6 +62,9 @@ pub struct ResultRow {
     /// Why there is no plan.
     #[serde(default, deserialize_with = "crate::label::known_or_none")]
     pub no_plan: Option<Cow<'static, str>>,
+    /// The first condition of the universe that the symbol fails, one of [`EXCLUSIONS`]; no risk profile shows it then.
+    #[serde(default, deserialize_with = "crate::label::known_or_none")]
+    pub excluded: Option<Cow<'static, str>>,
     /// What the stock's liquidity allows, where that is less than the risk would.
     #[serde(default)]
     pub liquidity_note: Option<String>,
@@ -74,6 +79,12 @@ pub struct ResultRow {
     pub play_style: Cow<'static, str>,
     #[serde(default)]
     pub is_ultra_risky: bool,
+    /// How the bar stands to the company's calendar; `null` without one.
+    #[serde(default)]
+    pub events: Option<EventView>,
+    /// How the company stands by its reports; `null` without any.
+    #[serde(default)]
+    pub factors: Option<FactorScores>,
     /// What each risk profile makes of the row.
     #[serde(default)]
     pub profiles: Vec<ProfileVerdict>,
@@ -84,12 +95,58 @@ pub struct ResultRow {
     pub freshness: Freshness,
 }
 
+/// The conditions of the universe by name, in the order in which they are asked: of listings, then of bars, then of rows.
+pub const EXCLUSIONS: [&str; 19] = [
+    "symbol_shape",
+    "sector_not_scanned",
+    "leveraged_fund",
+    "sector_not_wanted",
+    "industry_not_wanted",
+    "subindustry_not_wanted",
+    "beyond_symbol_limit",
+    "small_company_of_sector",
+    "fund_industry",
+    "small_company",
+    "too_few_bars",
+    "no_recent_bar",
+    "price_too_low",
+    "dollar_volume_too_low",
+    "price_too_erratic",
+    "last_dollar_volume_too_low",
+    "last_price_too_low",
+    "market_cap_too_low",
+    "atr_too_high",
+];
+
+/// Why a symbol has no result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WhyNot {
+    pub symbol: Symbol,
+    /// The first condition that it fails, one of [`EXCLUSIONS`].
+    #[serde(deserialize_with = "crate::label::known")]
+    pub condition: Cow<'static, str>,
+}
+
+/// How a company stands by its reports, as they were known at the bar.
+///
+/// # Units
+/// Scores are percentiles among all companies in points, (0, 100], more is better; `null` where no factor is known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct FactorScores {
+    pub value_score: Option<f64>,
+    pub quality_factor: Option<f64>,
+    pub growth_score: Option<f64>,
+    /// Each factor that is known, in deviations from the mean of its sector: `value_ep_sector_z`, …
+    pub sector_z: BTreeMap<Cow<'static, str>, f64>,
+}
+
 /// Whether a risk profile shows a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileVerdict {
     #[serde(deserialize_with = "crate::label::known")]
     pub profile: Cow<'static, str>,
-    /// The first of its limits that the row breaks; `null` when the profile shows the row.
+    /// What the row fails first: a condition of the universe, or a limit of the profile; `null` when the profile shows
+    /// the row.
     #[serde(deserialize_with = "crate::label::known_or_none")]
     pub breaks: Option<Cow<'static, str>>,
 }
@@ -183,6 +240,9 @@ pub struct ScoreBatchV1 {
     /// Symbols that left the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Symbol>,
+    /// Why they are not in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why_not: Vec<WhyNot>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub market: Option<Market>,
 }
@@ -194,6 +254,8 @@ pub struct ScoreBatch {
     pub models: Vec<ModelRef>,
     pub rows: Vec<ResultRow>,
     pub removed: Vec<Symbol>,
+    /// Why they are not in it.
+    pub why_not: Vec<WhyNot>,
     /// Only when it is at rest.
     pub market: Option<Market>,
 }
@@ -208,10 +270,14 @@ impl Message for ScoreBatch {
         if wire.rows.len() + wire.removed.len() > ROWS_MAX {
             return Err(CodecError::invalid("rows", format!("more than {ROWS_MAX}")));
         }
+        if wire.why_not.len() > wire.removed.len() {
+            return Err(CodecError::invalid("why_not", "more reasons than removed symbols"));
+        }
         for row in &wire.rows {
             row.check()?;
         }
         let symbols = wire.rows.iter().map(|row| row.symbol).chain(wire.removed.iter().copied());
+        let symbols = symbols.chain(wire.why_not.iter().map(|why_not| why_not.symbol));
         for symbol in symbols {
             if Partition::of(symbol) != header.partition {
                 return Err(CodecError::invalid(
@@ -220,7 +286,8 @@ impl Message for ScoreBatch {
                 ));
             }
         }
-        Ok(Self { header, models: wire.models, rows: wire.rows, removed: wire.removed, market: wire.market })
+        let ScoreBatchV1 { models, rows, removed, why_not, market, .. } = wire;
+        Ok(Self { header, models, rows, removed, why_not, market })
     }
 
     fn to_wire(&self) -> ScoreBatchV1 {
@@ -229,6 +296,7 @@ impl Message for ScoreBatch {
             models: self.models.clone(),
             rows: self.rows.clone(),
             removed: self.removed.clone(),
+            why_not: self.why_not.clone(),
             market: self.market.clone(),
         }
     }
@@ -240,6 +308,7 @@ impl Message for ScoreBatch {
             models: &self.models,
             rows: &self.rows,
             removed: &self.removed,
+            why_not: &self.why_not,
             market: self.market.as_ref(),
         };
         rmp_serde::to_vec_named(&wire).expect("wire shapes serialise to MessagePack")
@@ -254,6 +323,8 @@ struct ScoreBatchRef<'a> {
     rows: &'a [ResultRow],
     #[serde(skip_serializing_if = "<[Symbol]>::is_empty")]
     removed: &'a [Symbol],
+    #[serde(skip_serializing_if = "<[WhyNot]>::is_empty")]
+    why_not: &'a [WhyNot],
     #[serde(skip_serializing_if = "Option::is_none")]
     market: Option<&'a Market>,
 }
@@ -302,6 +373,9 @@ pub struct ResultV1 {
     pub models: Vec<ModelRef>,
     /// `null` when the symbol left the table.
     pub row: Option<ResultRow>,
+    /// Why the symbol is not in the table, one of [`EXCLUSIONS`].
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::label::known_or_none")]
+    pub why_not: Option<Cow<'static, str>>,
 }
 
 impl ResultV1 {

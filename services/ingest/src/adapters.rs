@@ -1,5 +1,6 @@
 //! Where the world is touched.
 
+mod calendar;
 pub mod driver;
 pub mod history;
 pub mod intake;

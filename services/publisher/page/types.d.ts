@@ -28,11 +28,26 @@ export interface Row {
   position_size: number | null;
   setup: string | null;
   no_plan: string | null;
+  excluded: string | null;
   liquidity_note: string | null;
   result_tier: string;
   investor_tier: string;
   play_style: string;
   is_ultra_risky: boolean;
+  events: {
+    days_to_next_earnings: number | null;
+    days_since_last_earnings: number | null;
+    days_to_dividend_ex: number | null;
+    surprise_streak: number | null;
+    avg_surprise_bp: number | null;
+    last_surprise_bp: number | null;
+  } | null;
+  factors: {
+    value_score: number | null;
+    quality_factor: number | null;
+    growth_score: number | null;
+    sector_z: Record<string, number>;
+  } | null;
   profiles: { profile: string; breaks: string | null }[];
   rules: { rule: string; label: string; is_met: boolean }[];
   breakdown: {

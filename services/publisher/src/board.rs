@@ -1,10 +1,11 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use pipeline::{Rejected, Stage, Watermarks};
 use schemars::JsonSchema;
-use schemas::{EventTime, Market, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
+use schemas::{EXCLUSIONS, EventTime, Market, ModelRef, Partition, ResultRow, ResultV1, ScoreBatch, Symbol};
 use serde::{Deserialize, Serialize};
 
 use crate::format::Format;
@@ -83,6 +84,8 @@ struct Entry {
     u: u64,
     /// `None` when the symbol left the table.
     row: Option<Row>,
+    /// Why it is not in it, as far as that was said.
+    why_not: Option<Cow<'static, str>>,
 }
 
 /// Orders the results of a symbol: run of the scores, number of the batch, place in the batch.
@@ -110,6 +113,7 @@ struct StoredEntry {
     seq: u64,
     place: u64,
     row: Option<ResultRow>,
+    why_not: Option<Cow<'static, str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -125,7 +129,7 @@ impl Stage for Board {
     type Output = Update;
 
     fn on_batch(&mut self, batch: ScoreBatch, out: &mut Vec<Update>) -> Result<(), Rejected> {
-        let ScoreBatch { header, models, rows, removed, market } = batch;
+        let ScoreBatch { header, models, rows, removed, why_not, market } = batch;
         let symbols = removed.iter().copied().chain(rows.iter().map(|row| row.symbol));
         let n_new = symbols.filter(|symbol| !self.entries.contains_key(symbol)).count();
         if self.entries.len() + n_new > SYMBOLS_MAX {
@@ -141,11 +145,17 @@ impl Stage for Board {
             self.market = Some(Arc::new(market));
         }
         let origin = self.origin(header.epoch, &header.source, models, DataKind::of(&header.source, &rows));
+        let mut reasons: BTreeMap<Symbol, Cow<'static, str>> =
+            why_not.into_iter().map(|why_not| (why_not.symbol, why_not.condition)).collect();
         let results =
             removed.into_iter().map(|symbol| (symbol, None)).chain(rows.into_iter().map(|row| (row.symbol, Some(row))));
         for (place, (symbol, result)) in results.enumerate() {
             let version = Version { epoch: header.epoch, seq: header.seq, place };
-            out.extend(self.put(symbol, version, result, &origin, Some(header.ingest_time)));
+            let content = match result {
+                Some(row) => Ok(row),
+                None => Err(reasons.remove(&symbol)),
+            };
+            out.extend(self.put(symbol, version, content, &origin, Some(header.ingest_time)));
         }
         Ok(())
     }
@@ -165,14 +175,14 @@ impl Board {
     /// # Errors
     /// When the board knows too many symbols. It is then unchanged.
     pub fn restore_result(&mut self, restored: ResultV1) -> Result<Option<Update>, Rejected> {
-        let ResultV1 { symbol, source, epoch, seq, models, row, .. } = restored;
+        let ResultV1 { symbol, source, epoch, seq, models, row, why_not, .. } = restored;
         if self.entries.len() == SYMBOLS_MAX && !self.entries.contains_key(&symbol) {
             return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
         }
         let origin = self.origin(epoch, &source, models, DataKind::of(&source, row.as_slice()));
         // The stream of results keeps the last of a batch, so a repeat of the batch is not newer.
         let version = Version { epoch, seq, place: usize::MAX };
-        Ok(self.put(symbol, version, row, &origin, None))
+        Ok(self.put(symbol, version, row.ok_or(why_not), &origin, None))
     }
 
     /// The state of one partition, so that a restart need not read all scores that are still in their stream.
@@ -192,6 +202,7 @@ impl Board {
                     seq: entry.version.seq,
                     place: entry.version.place as u64,
                     row: entry.row.as_ref().map(|row| (*row.result).clone()),
+                    why_not: entry.why_not.clone(),
                 })
                 .collect(),
         };
@@ -215,14 +226,14 @@ impl Board {
             self.watermarks.observe(partition, watermark);
         }
         let mut updates = Vec::new();
-        for StoredEntry { symbol, epoch, seq, place, row } in stored.entries {
+        for StoredEntry { symbol, epoch, seq, place, row, why_not } in stored.entries {
             let data = DataKind::of(&stored.source, row.as_slice());
             let origin = self.origin(epoch, &stored.source, stored.models.clone(), data);
             if let Some(row) = &row {
                 self.newest_event_time = self.newest_event_time.max(Some(row.position().0));
             }
             let place = usize::try_from(place).unwrap_or(usize::MAX);
-            updates.extend(self.put(symbol, Version { epoch, seq, place }, row, &origin, None));
+            updates.extend(self.put(symbol, Version { epoch, seq, place }, row.ok_or(why_not), &origin, None));
         }
         Ok(updates)
     }
@@ -248,6 +259,26 @@ impl Board {
 
     pub fn row(&self, symbol: Symbol) -> Option<&Row> {
         self.entries.get(&symbol)?.row.as_ref()
+    }
+
+    /// Why a symbol has no row, as far as that was said.
+    pub fn why_not(&self, symbol: Symbol) -> Option<&str> {
+        self.entries.get(&symbol)?.why_not.as_deref()
+    }
+
+    /// How many symbols fail each condition of the universe first, with or without a row, in the order in which they are
+    /// asked.
+    pub fn funnel(&self) -> Vec<(Cow<'static, str>, usize)> {
+        let condition = |entry: &Entry| match &entry.row {
+            Some(row) => row.result.excluded.clone(),
+            None => entry.why_not.clone(),
+        };
+        let mut counts: BTreeMap<(usize, Cow<'static, str>), usize> = BTreeMap::new();
+        for condition in self.entries.values().filter_map(condition) {
+            let place = EXCLUSIONS.iter().position(|known| *known == condition).unwrap_or(EXCLUSIONS.len());
+            *counts.entry((place, condition)).or_default() += 1;
+        }
+        counts.into_iter().map(|((_, condition), n)| (condition, n)).collect()
     }
 
     /// The row, unless it is newer than the update `u`.
@@ -290,27 +321,33 @@ impl Board {
         &mut self,
         symbol: Symbol,
         version: Version,
-        result: Option<ResultRow>,
+        result: Result<ResultRow, Option<Cow<'static, str>>>,
         origin: &Origin,
         ingest_time: Option<EventTime>,
     ) -> Option<Update> {
         let known = self.entries.get_mut(&symbol);
         let known_row = known.as_ref().and_then(|entry| entry.row.as_ref());
         let is_behind = match (known_row, &result) {
-            (Some(known_row), Some(result)) => result.position() < known_row.result.position(),
+            (Some(known_row), Ok(result)) => result.position() < known_row.result.position(),
             _ => false,
         };
         if is_behind || known.as_ref().is_some_and(|entry| version <= entry.version) {
             return None;
         }
-        let row = result.map(|result| Row::new(result, ingest_time));
+        let (row, why_not) = match result {
+            Ok(result) => (Some(Row::new(result, ingest_time)), None),
+            Err(why_not) => (None, why_not),
+        };
         let is_same = row.as_ref().map(|row| &row.json) == known_row.map(|row| &row.json);
         let was_row = known_row.is_some();
         let u = self.u + 1;
         match known {
-            Some(entry) if is_same => entry.version = version,
-            Some(entry) => *entry = Entry { version, u, row: row.clone() },
-            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone() })),
+            Some(entry) if is_same => {
+                // A reason is no update of the table: who follows it is told of rows.
+                (entry.version, entry.why_not) = (version, why_not);
+            }
+            Some(entry) => *entry = Entry { version, u, row: row.clone(), why_not },
+            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), why_not })),
         }
         if is_same {
             return None;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,7 +20,7 @@ use crate::snapshot::Snapshot;
 const LAG_UNKNOWN: i64 = -1;
 
 /// Version of the snapshot bytes; it names their layout.
-const SNAPSHOT_VERSION: u64 = 1;
+const SNAPSHOT_VERSION: u64 = 2;
 
 /// The table, shared by the run loop that writes it and the transports that present it.
 ///
@@ -148,6 +149,16 @@ impl Hub {
 
     pub fn row(&self, symbol: Symbol) -> Option<Row> {
         self.board().row(symbol).cloned()
+    }
+
+    /// Why a symbol has no row: the name of the first condition that it fails, as far as that was said.
+    pub fn why_not(&self, symbol: Symbol) -> Option<String> {
+        self.board().why_not(symbol).map(ToOwned::to_owned)
+    }
+
+    /// How many symbols fail each condition of the universe first, in the order in which they are asked.
+    pub fn funnel(&self) -> Vec<(Cow<'static, str>, usize)> {
+        self.board().funnel()
     }
 
     pub fn data(&self) -> DataKind {

@@ -41,6 +41,7 @@ struct Pending {
     seq: u64,
     models: Arc<[ModelRef]>,
     row: Option<ResultRow>,
+    why_not: Option<Cow<'static, str>>,
 }
 
 /// What watchers want to know at once: a new bar, or that the row is judged differently.
@@ -92,9 +93,9 @@ impl ResultsStage {
 
 impl Pending {
     fn into_result(self, symbol: Symbol) -> ResultV1 {
-        let Self { source, epoch, seq, models, row } = self;
+        let Self { source, epoch, seq, models, row, why_not } = self;
         let (source, models) = (source.to_string(), models.to_vec());
-        ResultV1 { schema: SCHEMA_VERSION, symbol, source, epoch, seq, models, row }
+        ResultV1 { schema: SCHEMA_VERSION, symbol, source, epoch, seq, models, row, why_not }
     }
 }
 
@@ -103,17 +104,20 @@ impl Stage for ResultsStage {
     type Output = ResultV1;
 
     fn on_batch(&mut self, batch: ScoreBatch, _: &mut Vec<ResultV1>) -> Result<(), Rejected> {
-        let ScoreBatch { header, models, rows, removed, market: _ } = batch;
+        let ScoreBatch { header, models, rows, removed, why_not, market: _ } = batch;
         if *self.models != *models {
             self.models = models.into();
         }
         if *self.source != *header.source {
             self.source = header.source.as_str().into();
         }
+        let mut reasons: BTreeMap<Symbol, Cow<'static, str>> =
+            why_not.into_iter().map(|why_not| (why_not.symbol, why_not.condition)).collect();
         let rows = rows.into_iter().map(|row| (row.symbol, Some(row)));
         for (symbol, row) in removed.into_iter().map(|symbol| (symbol, None)).chain(rows) {
+            let why_not = if row.is_none() { reasons.remove(&symbol) } else { None };
             let (source, models) = (Arc::clone(&self.source), Arc::clone(&self.models));
-            self.put(symbol, Pending { source, epoch: header.epoch, seq: header.seq, models, row });
+            self.put(symbol, Pending { source, epoch: header.epoch, seq: header.seq, models, row, why_not });
         }
         Ok(())
     }
@@ -164,8 +168,8 @@ impl Restore for ResultsStage {
     fn restore(&mut self, _: Partition, bytes: &[u8]) -> Result<(), Rejected> {
         let waiting: Vec<ResultV1> =
             serde_json::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        for ResultV1 { symbol, source, epoch, seq, models, row, .. } in waiting {
-            self.put(symbol, Pending { source: source.into(), epoch, seq, models: models.into(), row });
+        for ResultV1 { symbol, source, epoch, seq, models, row, why_not, .. } in waiting {
+            self.put(symbol, Pending { source: source.into(), epoch, seq, models: models.into(), row, why_not });
         }
         Ok(())
     }
@@ -193,7 +197,14 @@ mod tests {
             source: "test".to_owned(),
             watermark: None,
         };
-        ScoreBatch { header, models: Vec::new(), rows: Vec::new(), removed: vec![symbol], market: None }
+        ScoreBatch {
+            header,
+            models: Vec::new(),
+            rows: Vec::new(),
+            removed: vec![symbol],
+            why_not: Vec::new(),
+            market: None,
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod support;
 use pipeline::Stage as _;
 use proptest::prelude::*;
 use publisher::{Board, DataKind, ScanQuery, Update};
-use schemas::{Partition, ResultV1, SCHEMA_VERSION, ScoreBatch};
+use schemas::{Partition, ResultRow, ResultV1, SCHEMA_VERSION, ScoreBatch, WhyNot};
 use support::{batch, row, symbol};
 
 fn apply(board: &mut Board, batch: ScoreBatch) -> Vec<Update> {
@@ -56,6 +56,31 @@ fn updates_are_numbered_and_a_symbol_can_leave_and_return() {
 }
 
 #[test]
+fn every_symbol_says_why_it_is_not_in_the_universe_also_after_a_restart() {
+    let cheap = ResultRow { excluded: Some("price_too_low".into()), ..row("A", 1.0, 1) };
+    let why_not = |text: &str, condition: &'static str| WhyNot { symbol: symbol(text), condition: condition.into() };
+    let batch = ScoreBatch {
+        why_not: vec![why_not("C", "too_few_bars"), why_not("D", "of_the_future"), why_not("E", "too_few_bars")],
+        ..batch((1, 1), vec![cheap, row("B", 2.0, 1)], &["C", "D", "E", "F"])
+    };
+    let mut first = Board::default();
+    apply(&mut first, batch);
+    let mut second = Board::default();
+    for partition in Partition::all() {
+        second.restore_partition(partition, &first.partition_bytes(partition)).unwrap();
+    }
+    for board in [&first, &second] {
+        let funnel: Vec<_> = board.funnel().into_iter().map(|(condition, n)| (condition.into_owned(), n)).collect();
+        let expected = [("too_few_bars", 2), ("price_too_low", 1), ("of_the_future", 1)];
+        assert_eq!(funnel, expected.map(|(condition, n)| (condition.to_owned(), n)));
+        assert_eq!([board.why_not(symbol("C")), board.why_not(symbol("F"))], [Some("too_few_bars"), None]);
+    }
+    // Who comes back has no reason any more.
+    apply(&mut first, support::batch((1, 2), vec![row("C", 1.0, 1)], &[]));
+    assert_eq!(first.why_not(symbol("C")), None);
+}
+
+#[test]
 fn a_restored_result_is_the_one_that_was_published() {
     let mut first = Board::default();
     let updates = apply(&mut first, batch((3, 9), vec![row("A\"\\B", 1.0, 1), row("C", 2.0, 1)], &[]));
@@ -70,11 +95,13 @@ fn a_restored_result_is_the_one_that_was_published() {
             seq: update.seq,
             models: update.models.to_vec(),
             row: update.result.as_ref().map(|row| (*row.result).clone()),
+            why_not: update.result.is_none().then(|| "too_few_bars".into()),
         };
         let restored = ResultV1::from_json(&published.to_json()).unwrap();
         second.restore_result(restored).unwrap();
     }
     assert_eq!(table(&mut first), table(&mut second));
+    assert_eq!(second.why_not(symbol("C")), Some("too_few_bars"));
     assert!(apply(&mut second, batch((3, 9), vec![row("A\"\\B", 5.0, 1)], &[])).is_empty(), "a late repeat");
     assert_eq!(second.data(), DataKind::Synthetic);
 }

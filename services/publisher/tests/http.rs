@@ -297,6 +297,26 @@ async fn a_symbol_comes_with_its_bars_its_plan_and_the_reasons() {
 }
 
 #[tokio::test]
+async fn who_is_not_in_the_universe_says_why() {
+    let mut server = Server::start().await;
+    let cheap = schemas::ResultRow { excluded: Some("price_too_low".into()), ..row("A", 60.0, 1) };
+    let young = schemas::WhyNot { symbol: support::symbol("NEW"), condition: "too_few_bars".into() };
+    server.publish_with_reasons(vec![cheap, row("B", 70.0, 1)], vec![young]);
+    let universe = server.get("/v1/universe").await.json();
+    let expected = serde_json::json!([
+        { "condition": "too_few_bars", "removed": 1, "left": 2 },
+        { "condition": "price_too_low", "removed": 1, "left": 1 },
+    ]);
+    assert_eq!((&universe["funnel"], &universe["total"], &universe["passing"]), (&expected, &3.into(), &1.into()));
+    assert_eq!(universe["symbols"][0]["excluded"], "price_too_low");
+    let reason = &server.get("/v1/symbols/A").await.json()["why_not"][0];
+    assert_eq!(*reason, serde_json::json!({ "label": "universe", "rule": "price_too_low" }));
+    let absent = server.get("/v1/symbols/NEW").await;
+    assert_eq!((absent.status, &absent.json()["why_not"]), (404, &"too_few_bars".into()));
+    assert_eq!(server.get("/v1/symbols/ZZ").await.json().get("why_not"), None);
+}
+
+#[tokio::test]
 async fn the_universe_and_the_models() {
     let server = server().await;
     let universe = server.get("/v1/universe").await.json();
@@ -304,6 +324,7 @@ async fn the_universe_and_the_models() {
         (&universe["total"], &universe["scored"], &universe["symbols"][0]["symbol"]),
         (&4.into(), &4.into(), &"A".into())
     );
+    assert_eq!((&universe["funnel"], &universe["passing"]), (&serde_json::json!([]), &4.into()));
     let sectors = &universe["sectors"];
     assert_eq!((&sectors[0]["name"], &sectors[0]["symbols"]), (&"Technology".into(), &3.into()));
     assert_eq!((&sectors[1]["merit_mean"], &universe["industries"][0]["name"]), (&20.0.into(), &Value::Null));

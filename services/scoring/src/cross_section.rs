@@ -128,6 +128,7 @@ impl CrossSection {
 /// missing term is a neutral 50, ultra-risky is the definition of §13.4 (Q10).
 pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
     let quality = standing.quality;
+    let events = entry.facts.events;
     let market_cap = entry.facts.shares.map(|shares| shares * entry.inputs.close);
     let terms = IcsTerms {
         tech: standing.tech,
@@ -135,7 +136,7 @@ pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
         quality,
         stability: ics::stability_term(entry.subscores.risk),
         liquidity: standing.liquidity,
-        event: Some(ics::event_term(&IcsEvents::default())),
+        event: Some(ics::event_term(&events.map_or_else(IcsEvents::default, |events| events.ics()))),
     }
     .or_neutral();
     let (ics, ics_parts) = ics::ics(&terms).zip(ics::breakdown(&terms)).expect("every term is present: or_neutral");
@@ -150,7 +151,7 @@ pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
         dollar_volume: Some(entry.dollar_volume),
         atr_pct: entry.atr_pct,
         market_cap,
-        days_to_earnings: None,
+        days_to_earnings: events.and_then(|events| events.days_to_earnings()),
         is_ultra_risky: is_ultra_risky(entry),
         ics_column_incomplete: false,
         quality_column_incomplete: true,

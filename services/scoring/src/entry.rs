@@ -6,6 +6,10 @@ use crate::facts::Facts;
 use crate::tech_rating::{self, Signal, Subscores, TechInputs, TechRating, Weights};
 use crate::trade_plan::Structure;
 
+/// The band of `bb_upper20`.
+const BAND_PERIOD: f64 = 20.0;
+const BAND_DEVIATIONS: f64 = 2.0;
+
 /// The feature columns that scoring reads, by their place in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FeatureColumns {
@@ -20,6 +24,7 @@ pub(crate) struct FeatureColumns {
     atr_pct_14: usize,
     ret_5d: usize,
     dollar_vol_20: usize,
+    bb_upper20: usize,
     high_5: usize,
     low_5: usize,
     high_10: usize,
@@ -46,6 +51,7 @@ impl FeatureColumns {
             atr_pct_14: column("atr_pct_14")?,
             ret_5d: column("ret_5d")?,
             dollar_vol_20: column("dollar_vol_20")?,
+            bb_upper20: column("bb_upper20")?,
             high_5: column("high_5")?,
             low_5: column("low_5")?,
             high_10: column("high_10")?,
@@ -76,6 +82,7 @@ pub(crate) struct RowInputs {
     atr_pct_14: Option<f64>,
     ret_5d: Option<f64>,
     pub(crate) dollar_vol_20: Option<f64>,
+    bb_upper20: Option<f64>,
     high_5: Option<f64>,
     low_5: Option<f64>,
     high_10: Option<f64>,
@@ -113,6 +120,7 @@ impl RowInputs {
             atr_pct_14: feature(columns.atr_pct_14),
             ret_5d: feature(columns.ret_5d),
             dollar_vol_20: feature(columns.dollar_vol_20),
+            bb_upper20: feature(columns.bb_upper20),
             high_5: feature(columns.high_5),
             low_5: feature(columns.low_5),
             high_10: feature(columns.high_10),
@@ -137,6 +145,12 @@ impl RowInputs {
             recent_high_5: self.high_5,
             ma_20: self.sma20,
         }
+    }
+
+    /// Sample deviation of 20 closes over their mean, from the Bollinger band, which has the population's.
+    pub(crate) fn close_variation(&self) -> Option<f64> {
+        let (upper, mean) = self.bb_upper20.zip(self.sma20)?;
+        Some((upper - mean) / BAND_DEVIATIONS * (BAND_PERIOD / (BAND_PERIOD - 1.0)).sqrt() / mean)
     }
 
     pub(crate) fn flags(&self) -> BarFlags {

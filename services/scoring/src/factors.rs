@@ -103,6 +103,30 @@ impl Factor {
         }
     }
 
+    /// The column name of its z-score within the sector.
+    pub fn sector_z_name(self) -> &'static str {
+        match self {
+            Self::ValueEp => "value_ep_sector_z",
+            Self::ValueCfp => "value_cfp_sector_z",
+            Self::ValueEarningsYield => "value_earnings_yield_sector_z",
+            Self::DividendYield => "dividend_yield_sector_z",
+            Self::ValueFcfYield => "value_fcf_yield_sector_z",
+            Self::ValueEvEbitda => "value_ev_ebitda_sector_z",
+            Self::ValueEvSales => "value_ev_sales_sector_z",
+            Self::QualityRoe => "quality_roe_sector_z",
+            Self::QualityRoa => "quality_roa_sector_z",
+            Self::QualityGpm => "quality_gpm_sector_z",
+            Self::QualityMarginEbitda => "quality_margin_ebitda_sector_z",
+            Self::QualityMarginOp => "quality_margin_op_sector_z",
+            Self::QualityMarginNet => "quality_margin_net_sector_z",
+            Self::LeverageDe => "leverage_de_sector_z",
+            Self::InterestCoverage => "interest_coverage_sector_z",
+            Self::GrowthRev => "growth_rev_sector_z",
+            Self::GrowthEps => "growth_eps_sector_z",
+            Self::SizeLogMcap => "size_log_mcap_sector_z",
+        }
+    }
+
     /// Whether more of it is worse: the price of a dollar earned or sold, and debt.
     ///
     /// # Source
@@ -247,6 +271,7 @@ mod tests {
     fn names_follow_the_order_of_the_columns() {
         for (index, factor) in Factor::ALL.into_iter().enumerate() {
             assert_eq!(factor as usize, index, "{}", factor.as_str());
+            assert_eq!(factor.sector_z_name(), format!("{}_sector_z", factor.as_str()));
         }
     }
 

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use schemas::{EventTime, Instrument, SmolStr};
 
+use crate::company_events::KnownEvents;
+use crate::factors::FundamentalInputs;
 use crate::filings::Trailing;
 use crate::quality::{QualityRatios, Ratio};
 
@@ -14,7 +16,12 @@ pub(crate) struct Facts {
     pub(crate) shares: Option<f64>,
     /// In the order of [`Ratio::ALL`], with the sign under which more is better.
     pub(crate) goodness: [Option<f64>; Ratio::ALL.len()],
-    /// From the newest publication that was known to the next one: bars in between find the same facts.
+    /// `None` without a calendar.
+    pub(crate) events: Option<KnownEvents>,
+    /// What the reports tell of the factors, without what the price adds; `None` without reports.
+    pub(crate) fundamentals: Option<Box<FundamentalInputs>>,
+    /// From the newest publication that was known to the next one: bars in between find the same facts. With a calendar
+    /// only this bar does.
     pub(crate) holds: Range<EventTime>,
 }
 
@@ -23,26 +30,37 @@ const ALWAYS: Range<EventTime> = EventTime(i64::MIN)..EventTime(i64::MAX);
 impl Default for Facts {
     /// Nothing is known, and nothing will be.
     fn default() -> Self {
-        Self { sector: None, shares: None, goodness: Default::default(), holds: ALWAYS }
+        Self {
+            sector: None,
+            shares: None,
+            goodness: Default::default(),
+            events: None,
+            fundamentals: None,
+            holds: ALWAYS,
+        }
     }
 }
 
 impl Facts {
     pub(crate) fn new(instrument: Option<&Instrument>, as_of: EventTime) -> Self {
         let Some(instrument) = instrument else { return Self::default() };
-        let ratios = if instrument.filings.is_empty() {
-            QualityRatios::default()
-        } else {
-            Trailing::new(&instrument.filings, as_of).ratios()
-        };
+        let trailing = (!instrument.filings.is_empty()).then(|| Trailing::new(&instrument.filings, as_of));
+        let ratios = trailing.map_or_else(QualityRatios::default, |trailing| trailing.ratios());
         let publications = instrument.filings.iter().map(|filing| EventTime(filing.available_on_ns));
         let publications = publications.chain(instrument.shares.map(|(_, known_on)| known_on));
         let (known, to_come): (Vec<_>, Vec<_>) = publications.partition(|at| *at <= as_of);
         Self {
             sector: instrument.sector.clone(),
             shares: instrument.shares.filter(|&(_, known_on)| known_on <= as_of).map(|(shares, _)| shares),
+            events: KnownEvents::new(&instrument.events, as_of),
+            fundamentals: trailing.map(|trailing| Box::new(trailing.fundamentals())),
             goodness: Ratio::ALL.map(|ratio| ratios.goodness(ratio)),
-            holds: known.into_iter().max().unwrap_or(ALWAYS.start)..to_come.into_iter().min().unwrap_or(ALWAYS.end),
+            holds: if instrument.events.is_empty() {
+                known.into_iter().max().unwrap_or(ALWAYS.start)..to_come.into_iter().min().unwrap_or(ALWAYS.end)
+            } else {
+                // Days to an event are others tomorrow.
+                as_of..EventTime(as_of.as_ns().saturating_add(1))
+            },
         }
     }
 
@@ -94,6 +112,7 @@ mod tests {
             industry: None,
             shares: Some((5.0, EventTime::from_days(150))),
             filings: vec![filing(100), filing(200)],
+            events: Vec::new(),
             closes: Vec::new(),
         };
         let days: Vec<i32> = vec![0, 99, 100, 149, 150, 199, 200, 300];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemas::{EventTime, Filing, FilingPeriod};
 
+use crate::factors::FundamentalInputs;
 use crate::quality::QualityRatios;
 
 /// The trailing twelve months of a company, and its newest balance sheet.
@@ -18,6 +19,8 @@ pub struct Trailing {
     pub operating_cash_flow: Option<f64>,
     pub assets: Option<f64>,
     pub equity: Option<f64>,
+    /// Of the newest period against the same one a year before, a fraction.
+    pub revenue_growth: Option<f64>,
 }
 
 type Key = (i32, FilingPeriod);
@@ -68,6 +71,25 @@ impl Trailing {
             operating_cash_flow: cumulative(|filing| filing.operating_cash_flow),
             assets: newest.assets,
             equity: newest.equity,
+            revenue_growth: of(year - 1, period, |filing| filing.revenues)
+                .filter(|before| *before > 0.0)
+                .and_then(|before| Some(newest.revenues? / before - 1.0)),
+        }
+    }
+
+    /// What the factors need of it; what the reports do not tell is unknown, and so is what the price adds.
+    pub fn fundamentals(&self) -> FundamentalInputs {
+        let ratios = self.ratios();
+        FundamentalInputs {
+            revenue: self.revenues,
+            operating_income: self.operating_income,
+            net_income: self.net_income,
+            operating_cash_flow: self.operating_cash_flow,
+            total_equity: self.equity,
+            return_on_equity: ratios.return_on_equity,
+            return_on_assets: ratios.return_on_assets,
+            revenue_growth: self.revenue_growth,
+            ..FundamentalInputs::default()
         }
     }
 
@@ -140,6 +162,13 @@ mod tests {
         check(40, Some(100.0), Some(10.0));
         check(50, Some(105.0), Some(11.0));
         check(60, Some(112.0), Some(14.0));
+    }
+
+    #[test]
+    fn growth_compares_with_the_same_period_of_the_year_before() {
+        let growth = |day: i32| Trailing::new(&reports(), EventTime::from_days(day)).revenue_growth;
+        assert_eq!((growth(40), growth(50)), (None, Some(0.5)));
+        assert!((growth(60).unwrap() - 0.35).abs() < 1e-12);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod alert_rules;
 pub mod alpha_blend;
 mod column;
+mod company_events;
 mod config;
 pub mod covariance;
 mod cross_section;
@@ -14,6 +15,7 @@ pub mod drift;
 pub mod earnings;
 mod entry;
 pub mod events;
+mod factor_table;
 pub mod factors;
 mod facts;
 pub mod filings;
@@ -38,6 +40,7 @@ pub mod regime;
 pub mod risk;
 pub mod rounding;
 mod row;
+mod screen;
 pub mod sizing;
 mod stage;
 pub mod statistics;
@@ -49,6 +52,8 @@ pub mod trade_management;
 pub mod trade_plan;
 pub mod universe;
 pub mod win_prob;
+#[cfg(test)]
+mod world;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::MissingColumn;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use schemas::{EventTime, ModelRef, N_PARTITIONS, Partition, ResultRow, Symbol};
+use schemas::{EventTime, ModelRef, N_PARTITIONS, Partition, ResultRow, Symbol, WhyNot};
+
+use crate::universe::Exclusion;
 
 /// What made a row's predictions, shared by the rows that came together.
 pub(crate) type Models = Arc<[ModelRef]>;
@@ -24,7 +26,7 @@ pub(crate) struct Parcel {
     /// Grouped by what made their predictions: nearly always one group, more between a change of models and the next bar
     /// of every symbol.
     pub(crate) by_models: Vec<(Models, Vec<ResultRow>)>,
-    pub(crate) removed: Vec<Symbol>,
+    pub(crate) removed: Vec<WhyNot>,
     pub(crate) watermark: Option<EventTime>,
 }
 
@@ -52,8 +54,9 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn remove(&mut self, partition: Partition, symbol: Symbol) {
-        self.parcels[partition.index()].removed.push(symbol);
+    pub(crate) fn remove(&mut self, partition: Partition, symbol: Symbol, why: Exclusion) {
+        let why_not = WhyNot { symbol, condition: why.as_str().into() };
+        self.parcels[partition.index()].removed.push(why_not);
     }
 
     pub(crate) fn mark(&mut self, partition: Partition, watermark: Option<EventTime>) {

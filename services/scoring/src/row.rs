@@ -1,6 +1,6 @@
 use schemas::{
-    BarFlags, Breakdown, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule, SmolStr,
-    TechParts,
+    BarFlags, Breakdown, FactorScores, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule,
+    SmolStr, TechParts,
 };
 use smol_str::ToSmolStr as _;
 
@@ -11,8 +11,10 @@ use crate::merit::{self, MeritBreakdown, MeritFlag};
 use crate::percentile::NEUTRAL_POINTS;
 use crate::profiles::{ProfileLimit, RiskProfile};
 use crate::rounding::rounded;
+use crate::screen;
 use crate::tech_rating::{self, Signal, Test};
 use crate::tiers::ResultTier;
+use crate::universe::Exclusion;
 
 /// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
 const REWARD_RISK_DECIMALS: usize = 2;
@@ -27,6 +29,7 @@ pub(crate) fn result_row(
     scored: &Scored,
     idea: &Idea,
     instrument: Option<&Instrument>,
+    factors: Option<&FactorScores>,
 ) -> ResultRow {
     let inputs = &entry.inputs;
     let flags = inputs.flags();
@@ -35,6 +38,7 @@ pub(crate) fn result_row(
     let quality_mean = f64::midpoint(scored.quality.unwrap_or(NEUTRAL_POINTS), scored.ics);
     let plan = idea.plan.as_ref().ok();
     let levels = plan.map(|plan| plan.levels);
+    let excluded = screen::exclusion(entry, scored.market_cap, instrument);
     ResultRow {
         symbol: inputs.symbol,
         as_of,
@@ -70,12 +74,15 @@ pub(crate) fn result_row(
         position_size: plan.map(|plan| plan.sizing.shares),
         setup: plan.and_then(|plan| Some(plan.setup?.as_str(plan.levels.direction).into())),
         no_plan: idea.plan.as_ref().err().map(|reason| reason.as_str().into()),
+        excluded: excluded.map(|exclusion| exclusion.as_str().into()),
         liquidity_note: plan.and_then(|plan| plan.sizing.liquidity_note.clone()),
         result_tier: idea.result_tier.as_str().into(),
         investor_tier: idea.investor_tier.as_str().into(),
         play_style: idea.play_style.as_str().into(),
         is_ultra_risky: idea.is_ultra_risky,
-        profiles: verdicts(idea),
+        events: entry.facts.events.map(|events| events.view()),
+        factors: factors.cloned(),
+        profiles: verdicts(idea, excluded),
         rules: rules(entry, scored, idea),
         breakdown: breakdown(entry, scored),
         freshness: Freshness {
@@ -89,10 +96,11 @@ pub(crate) fn result_row(
     }
 }
 
-fn verdicts(idea: &Idea) -> Vec<ProfileVerdict> {
+/// A profile shows nothing that does not belong to the universe.
+fn verdicts(idea: &Idea, excluded: Option<Exclusion>) -> Vec<ProfileVerdict> {
     let verdict = |(profile, breaks): (&RiskProfile, &Option<ProfileLimit>)| ProfileVerdict {
         profile: profile.name.into(),
-        breaks: breaks.map(|limit| limit.as_str().into()),
+        breaks: excluded.map(Exclusion::as_str).or(breaks.map(ProfileLimit::as_str)).map(Into::into),
     };
     RiskProfile::ALL.iter().zip(&idea.breaks).map(verdict).collect()
 }

@@ -201,7 +201,8 @@ impl ScoringStage {
                     },
                     models: models.to_vec(),
                     rows: std::mem::take(&mut rows),
-                    removed: std::mem::replace(&mut removed, later_removed),
+                    removed: removed.iter().map(|why_not| why_not.symbol).collect(),
+                    why_not: std::mem::replace(&mut removed, later_removed),
                     market: if self.is_unsettled { None } else { self.market.clone() },
                 });
                 if is_last {
@@ -345,7 +346,7 @@ mod tests {
     use super::*;
     use crate::config::ScoringOptions;
 
-    const COLUMNS: [&str; 15] = [
+    const COLUMNS: [&str; 16] = [
         "n_bars",
         "sma20",
         "sma50",
@@ -357,6 +358,7 @@ mod tests {
         "atr_pct_14",
         "ret_5d",
         "dollar_vol_20",
+        "bb_upper20",
         "high_5",
         "low_5",
         "high_10",

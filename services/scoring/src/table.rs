@@ -6,6 +6,7 @@ use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, SmolStr, S
 use crate::config::ScoringOptions;
 use crate::cross_section::{self, CrossSection, RankKeys, Standing};
 use crate::entry::{Entry, RowInputs};
+use crate::factor_table::FactorTable;
 use crate::facts::Facts;
 use crate::idea::Idea;
 use crate::market::Indices;
@@ -13,6 +14,7 @@ use crate::merit::{Band, Merit, MeritFlags};
 use crate::outbox::{Models, Outbox};
 use crate::row::result_row;
 use crate::tiers::ResultTier;
+use crate::universe::Exclusion;
 
 /// Up to this many changed rows the sorted columns are kept up to date one by one; beyond it, sorting anew is cheaper.
 const INCREMENTAL_ROWS_MAX: usize = 64;
@@ -31,6 +33,7 @@ pub(crate) struct Table {
     instruments: FnvHashMap<Symbol, Instrument>,
     indices: Indices,
     columns: CrossSection,
+    factors: FactorTable,
     /// The sorted columns miss changes and have to be sorted anew.
     columns_are_stale: bool,
     /// The same of the quality ratios.
@@ -91,7 +94,7 @@ enum Published {
     /// This process has not said anything; an earlier one may have.
     Unknown,
     /// The symbol is not in the table.
-    Absent,
+    Absent(Exclusion),
     Row(Shown),
 }
 
@@ -113,7 +116,7 @@ impl Table {
             return false;
         }
         self.newest = self.newest.max(inputs.open_time);
-        let is_ranked = self.belongs(inputs, options);
+        let is_ranked = self.absence(inputs, options).is_none();
         let at = known.unwrap_or_else(|| self.add(inputs, models));
         let slot = &mut self.rows[at];
         let old = slot.rank_keys();
@@ -128,6 +131,7 @@ impl Table {
             slot.models = Arc::clone(models);
         }
         slot.entry.update(inputs);
+        self.factors.observe(&slot.entry);
         if !self.columns_are_stale {
             self.columns.replace(old, slot.rank_keys());
         }
@@ -166,6 +170,7 @@ impl Table {
             let facts = Facts::new(Some(&instrument), entry.inputs.open_time);
             self.peers_are_stale |= !entry.facts.same_ratios(&facts);
             entry.facts = facts;
+            self.factors.invalidate();
             self.mark_changed(at);
         }
         self.instruments.insert(symbol, instrument);
@@ -191,7 +196,7 @@ impl Table {
         let mut changed = std::mem::take(&mut self.changed);
         for at in changed.drain(..) {
             self.rows[at].is_changed = false;
-            let standing = self.columns.standing(&self.rows[at].entry);
+            let standing = self.standing(at);
             self.settle(at, standing, timeframe, options, always, out);
         }
         self.changed = changed;
@@ -209,6 +214,14 @@ impl Table {
         for at in self.changed.drain(..) {
             self.rows[at].is_changed = false;
         }
+        let ranked =
+            self.rows.iter().enumerate().filter(|(_, slot)| slot.is_ranked).map(|(at, slot)| (at, &slot.entry));
+        for at in self.factors.refresh(ranked) {
+            let published = &mut self.rows[at].published;
+            if let Published::Row(_) = published {
+                *published = Published::Unknown;
+            }
+        }
         for (at, standing) in standings.into_iter().enumerate() {
             self.settle(at, standing, timeframe, options, always, out);
         }
@@ -218,12 +231,15 @@ impl Table {
     pub(crate) fn update_membership(&mut self, options: &ScoringOptions) {
         let mut membership_changed = false;
         for at in 0..self.rows.len() {
-            let belongs = self.belongs(&self.rows[at].entry.inputs, options);
+            let belongs = self.absence(&self.rows[at].entry.inputs, options).is_none();
             membership_changed |= self.rows[at].is_ranked != belongs;
             self.rows[at].is_ranked = belongs;
         }
         self.columns_are_stale |= membership_changed;
         self.peers_are_stale |= membership_changed;
+        if membership_changed {
+            self.factors.invalidate();
+        }
     }
 
     /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
@@ -247,9 +263,15 @@ impl Table {
             if self.rows[at].is_changed && self.columns_are_stale {
                 continue;
             }
-            let standing = self.columns.standing(&self.rows[at].entry);
+            let standing = self.standing(at);
             self.settle(at, standing, timeframe, options, is_due, out);
         }
+    }
+
+    /// Where a row stands; a row that is not ranked is in no column.
+    fn standing(&self, at: usize) -> RankKeys {
+        let slot = &self.rows[at];
+        if slot.is_ranked { self.columns.standing(&slot.entry) } else { RankKeys::default() }
     }
 
     fn sort_if_stale(&mut self) {
@@ -280,12 +302,16 @@ impl Table {
         is_due: impl FnOnce(&Shown, &Shown) -> bool,
         out: &mut Outbox,
     ) {
+        let slot = &self.rows[at];
+        // Who belongs is found out anew at the refresh: until then a row may be back, and wait for it.
+        let why = if slot.is_ranked { None } else { self.absence(&slot.entry.inputs, options) };
         let slot = &mut self.rows[at];
         let symbol = slot.entry.inputs.symbol;
         if !slot.is_ranked {
-            if slot.published != Published::Absent {
-                slot.published = Published::Absent;
-                out.remove(slot.partition, symbol);
+            let why = why.unwrap_or(Exclusion::NoRecentBar);
+            if slot.published != Published::Absent(why) {
+                slot.published = Published::Absent(why);
+                out.remove(slot.partition, symbol, why);
             }
             return;
         }
@@ -307,15 +333,23 @@ impl Table {
         let idea = Idea::new(&slot.entry, &standing, &scored, options);
         let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
         let instrument = self.instruments.get(&symbol);
-        out.push(slot.partition, &slot.models, result_row(as_of, &slot.entry, &scored, &idea, instrument));
+        let factors = self.factors.of(at);
+        let row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors);
+        out.push(slot.partition, &slot.models, row);
     }
 
-    /// Enough history, and not left behind by the others. What counts is how far all partitions are: one that is merely
-    /// behind in a burst must not lose its rows.
-    fn belongs(&self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
+    /// Why a symbol is not ranked: too little history, or left behind by the others. What counts is how far all partitions
+    /// are: one that is merely behind in a burst must not lose its rows.
+    fn absence(&self, inputs: &RowInputs, options: &ScoringOptions) -> Option<Exclusion> {
         let now = self.watermark.unwrap_or(self.newest);
         let age_ns = now.as_ns().saturating_sub(inputs.open_time.as_ns()).max(0);
-        inputs.n_bars >= options.min_bars && u128::from(age_ns.unsigned_abs()) <= options.max_age.as_nanos()
+        if inputs.n_bars < options.min_bars {
+            Some(Exclusion::TooFewBars)
+        } else if u128::from(age_ns.unsigned_abs()) > options.max_age.as_nanos() {
+            Some(Exclusion::NoRecentBar)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn set_watermark(&mut self, watermark: Option<EventTime>) {

@@ -37,6 +37,7 @@ pub enum Exclusion {
     FundIndustry,
     SmallCompany,
     TooFewBars,
+    NoRecentBar,
     PriceTooLow,
     DollarVolumeTooLow,
     PriceTooErratic,
@@ -47,7 +48,7 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; schemas::EXCLUSIONS.len()] = [
         Self::SymbolShape,
         Self::SectorNotScanned,
         Self::LeveragedFund,
@@ -59,6 +60,7 @@ impl Exclusion {
         Self::FundIndustry,
         Self::SmallCompany,
         Self::TooFewBars,
+        Self::NoRecentBar,
         Self::PriceTooLow,
         Self::DollarVolumeTooLow,
         Self::PriceTooErratic,
@@ -70,26 +72,7 @@ impl Exclusion {
 
     /// The published name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SymbolShape => "symbol_shape",
-            Self::SectorNotScanned => "sector_not_scanned",
-            Self::LeveragedFund => "leveraged_fund",
-            Self::SectorNotWanted => "sector_not_wanted",
-            Self::IndustryNotWanted => "industry_not_wanted",
-            Self::SubindustryNotWanted => "subindustry_not_wanted",
-            Self::BeyondSymbolLimit => "beyond_symbol_limit",
-            Self::SmallCompanyOfSector => "small_company_of_sector",
-            Self::FundIndustry => "fund_industry",
-            Self::SmallCompany => "small_company",
-            Self::TooFewBars => "too_few_bars",
-            Self::PriceTooLow => "price_too_low",
-            Self::DollarVolumeTooLow => "dollar_volume_too_low",
-            Self::PriceTooErratic => "price_too_erratic",
-            Self::LastDollarVolumeTooLow => "last_dollar_volume_too_low",
-            Self::LastPriceTooLow => "last_price_too_low",
-            Self::MarketCapTooLow => "market_cap_too_low",
-            Self::AtrTooHigh => "atr_too_high",
-        }
+        schemas::EXCLUSIONS[self as usize]
     }
 }
 
@@ -272,12 +255,36 @@ pub fn basic_exclusion(close: &[f64], volume: &[f64]) -> Option<Exclusion> {
     let dollars: Vec<f64> =
         recent(close, n_recent).iter().zip(recent(volume, n_recent)).map(|(close, volume)| close * volume).collect();
     let closes = recent(close, BARS_MIN);
-    let variation = sample_sd(&closes).unwrap_or(0.0) / mean(&closes)?;
-    if last < CLOSE_MIN {
+    traded_exclusion(&TradedInputs {
+        n_bars: close.len(),
+        close: last,
+        dollar_volume: mean(&dollars),
+        variation: Some(sample_sd(&closes).unwrap_or(0.0) / mean(&closes)?),
+    })
+}
+
+/// What bars come down to, seen from the newest one.
+///
+/// # Units
+/// USD; `dollar_volume` is the mean of recent sessions. `variation` is the standard deviation of the newest 20 closes
+/// over their mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TradedInputs {
+    pub n_bars: usize,
+    pub close: f64,
+    pub dollar_volume: Option<f64>,
+    pub variation: Option<f64>,
+}
+
+/// [`basic_exclusion`] of what is known; the unknown passes.
+pub fn traded_exclusion(inputs: &TradedInputs) -> Option<Exclusion> {
+    if inputs.n_bars < BARS_MIN {
+        Some(Exclusion::TooFewBars)
+    } else if inputs.close < CLOSE_MIN {
         Some(Exclusion::PriceTooLow)
-    } else if mean(&dollars)? < DOLLAR_VOLUME_MIN {
+    } else if inputs.dollar_volume.is_some_and(|dollar_volume| dollar_volume < DOLLAR_VOLUME_MIN) {
         Some(Exclusion::DollarVolumeTooLow)
-    } else if variation > VARIATION_MAX {
+    } else if inputs.variation.is_some_and(|variation| variation > VARIATION_MAX) {
         Some(Exclusion::PriceTooErratic)
     } else {
         None

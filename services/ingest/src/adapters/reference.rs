@@ -6,12 +6,14 @@ use std::path::Path;
 use schemas::{CLOSES_MAX, EventTime, FILINGS_MAX, Filing, FilingPeriod, Instrument, SmolStr, Symbol};
 use tracing::warn;
 
+use super::calendar::read_events;
 use super::parquet::{Kind, Table, Wanted};
 use crate::IngestError;
 
 const UNIVERSE_FILE: &str = "universe.parquet";
 const FUNDAMENTALS_FILE: &str = "fundamentals.parquet";
 const MARKETS_FILE: &str = "market_ref_daily.parquet";
+const EVENTS_FILE: &str = "events.parquet";
 
 /// What a data folder tells about its symbols besides their bars.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,11 +24,12 @@ pub struct Reference {
     pub missing_files: Vec<&'static str>,
 }
 
-/// Reads the reference files of a data folder, as far as it has them.
+/// Reads the reference files of a data folder, as far as it has them. What became known after `to` is left out, so that
+/// it takes nobody's place where a message carries only so much.
 ///
 /// # Errors
 /// When a file that is there cannot be used.
-pub fn read_reference(dir: &Path) -> Result<Reference, IngestError> {
+pub fn read_reference(dir: &Path, to: Option<EventTime>) -> Result<Reference, IngestError> {
     let mut reference = Reference::default();
     let mut by_symbol: BTreeMap<Symbol, Instrument> = BTreeMap::new();
     let universe = dir.join(UNIVERSE_FILE);
@@ -37,7 +40,7 @@ pub fn read_reference(dir: &Path) -> Result<Reference, IngestError> {
     }
     let fundamentals = dir.join(FUNDAMENTALS_FILE);
     if fundamentals.exists() {
-        for (symbol, filings) in read_filings(&fundamentals)? {
+        for (symbol, filings) in read_filings(&fundamentals, to)? {
             by_symbol.entry(symbol).or_insert_with(|| unknown(symbol)).filings = filings;
         }
     } else {
@@ -45,11 +48,19 @@ pub fn read_reference(dir: &Path) -> Result<Reference, IngestError> {
     }
     let markets = dir.join(MARKETS_FILE);
     if markets.exists() {
-        for (symbol, closes) in read_closes(&markets)? {
+        for (symbol, closes) in read_closes(&markets, to)? {
             by_symbol.entry(symbol).or_insert_with(|| unknown(symbol)).closes = closes;
         }
     } else {
         reference.missing_files.push(MARKETS_FILE);
+    }
+    let events = dir.join(EVENTS_FILE);
+    if events.exists() {
+        for (symbol, events) in read_events(&events, to)? {
+            by_symbol.entry(symbol).or_insert_with(|| unknown(symbol)).events = events;
+        }
+    } else {
+        reference.missing_files.push(EVENTS_FILE);
     }
     reference.instruments = by_symbol.into_values().collect();
     Ok(reference)
@@ -65,8 +76,13 @@ fn unknown(symbol: Symbol) -> Instrument {
         industry: None,
         shares: None,
         filings: Vec::new(),
+        events: Vec::new(),
         closes: Vec::new(),
     }
+}
+
+pub(super) fn is_after(known_on_ns: i64, to: Option<EventTime>) -> bool {
+    to.is_some_and(|to| known_on_ns > to.as_ns())
 }
 
 const FILING_COLUMNS: [Wanted; 13] = [
@@ -89,12 +105,13 @@ const FILING_COLUMNS: [Wanted; 13] = [
 ///
 /// # Errors
 /// When the file is no Parquet, lacks a required column, or a column is of another kind.
-fn read_filings(path: &Path) -> Result<BTreeMap<Symbol, Vec<Filing>>, IngestError> {
+fn read_filings(path: &Path, to: Option<EventTime>) -> Result<BTreeMap<Symbol, Vec<Filing>>, IngestError> {
     let table = Table::read(path, &FILING_COLUMNS)?;
     let mut filings: BTreeMap<Symbol, Vec<Filing>> = BTreeMap::new();
     let mut n_refused = 0_u64;
     for row in 0..table.n_rows() {
         match filing(&table, row) {
+            Some((_, filing)) if is_after(filing.available_on_ns, to) => {}
             Some((symbol, filing)) => filings.entry(symbol).or_default().push(filing),
             None => n_refused += 1,
         }
@@ -153,7 +170,7 @@ const CLOSE_COLUMNS: [Wanted; 4] = [
 ///
 /// # Errors
 /// When the file is no Parquet, lacks a required column, or a column is of another kind.
-fn read_closes(path: &Path) -> Result<BTreeMap<Symbol, Vec<(i32, f64)>>, IngestError> {
+fn read_closes(path: &Path, to: Option<EventTime>) -> Result<BTreeMap<Symbol, Vec<(i32, f64)>>, IngestError> {
     let table = Table::read(path, &CLOSE_COLUMNS)?;
     let mut markets: BTreeMap<Symbol, BTreeMap<i32, f64>> = BTreeMap::new();
     let mut n_refused = 0_u64;
@@ -166,6 +183,7 @@ fn read_closes(path: &Path) -> Result<BTreeMap<Symbol, Vec<(i32, f64)>>, IngestE
     };
     for row in 0..table.n_rows() {
         match close(row) {
+            Some((_, day, _)) if is_after(EventTime::from_days(day).as_ns(), to) => {}
             Some((symbol, day, close)) => _ = markets.entry(symbol).or_default().insert(day, close),
             None => n_refused += 1,
         }
@@ -236,6 +254,8 @@ mod tests {
 
     use super::*;
 
+    const FILES: [&str; 4] = [UNIVERSE_FILE, FUNDAMENTALS_FILE, MARKETS_FILE, EVENTS_FILE];
+
     #[test]
     fn what_is_missing_stays_unknown() {
         let dir = tempfile::tempdir().unwrap();
@@ -270,7 +290,7 @@ mod tests {
         let write = |name: &str, frame: &mut DataFrame| {
             ParquetWriter::new(fs::File::create(dir.path().join(name)).unwrap()).finish(frame).unwrap();
         };
-        assert_eq!(read_reference(dir.path()).unwrap().missing_files, [UNIVERSE_FILE, FUNDAMENTALS_FILE, MARKETS_FILE]);
+        assert_eq!(read_reference(dir.path(), None).unwrap().missing_files, FILES);
         write(UNIVERSE_FILE, &mut df!("symbol" => ["A"], "sector" => ["Energy"]).unwrap());
         let days = |days: [i32; 4]| Series::new("".into(), days).cast(&DataType::Date).unwrap();
         let mut reports = df!(
@@ -291,8 +311,17 @@ mod tests {
         )
         .unwrap();
         write(MARKETS_FILE, &mut closes);
-        let Reference { instruments, missing_files } = read_reference(dir.path()).unwrap();
+        let mut events = df!(
+            "symbol" => ["B"; 4],
+            "kind" => ["dividend"; 4],
+            "date" => days([1, 2, 3, 4]),
+            "available_on" => days([1; 4]),
+        )
+        .unwrap();
+        write(EVENTS_FILE, &mut events);
+        let Reference { instruments, missing_files } = read_reference(dir.path(), None).unwrap();
         assert!(missing_files.is_empty());
+        assert_eq!(instruments.iter().map(|instrument| instrument.events.len()).collect::<Vec<_>>(), [0, 4]);
         let found: Vec<_> = instruments
             .iter()
             .map(|instrument| {
@@ -305,6 +334,10 @@ mod tests {
             ("B".to_owned(), None, vec![None], vec![(10, 4.0), (11, 4.0), (12, 3.0)]),
         ];
         assert_eq!(found, expected);
+
+        let until = read_reference(dir.path(), Some(EventTime::from_days(11))).unwrap().instruments;
+        let known = |at: usize| (until[at].filings.len(), until[at].closes.len(), until[at].events.len());
+        assert_eq!((known(0), known(1)), ((0, 0, 0), (0, 2, 4)), "what became known later is left out");
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl ReplayFeed {
     /// reported by [`Self::missing_files`].
     pub fn open(dir: &Path, options: &ReplayOptions) -> Result<Self, IngestError> {
         let bars = read_daily(&dir.join(BARS_FILE), &options.read())?;
-        let Reference { mut instruments, missing_files } = read_reference(dir)?;
+        let Reference { mut instruments, missing_files } = read_reference(dir, options.to)?;
         instruments.retain(|instrument| {
             let has_bars = bars.symbols.binary_search_by_key(&instrument.symbol, |(symbol, _)| *symbol).is_ok();
             has_bars || !instrument.closes.is_empty()

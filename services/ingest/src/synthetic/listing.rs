@@ -104,6 +104,7 @@ fn instrument(profile: &Profile, number: usize, start: EventTime, random: &mut R
         industry: Some(format!("{sector} {}", 1 + random.below(6)).into()),
         shares: Some((shares, start)),
         filings: Vec::new(),
+        events: Vec::new(),
         closes: Vec::new(),
     }
 }

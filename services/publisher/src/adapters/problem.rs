@@ -2,6 +2,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
+use schemas::Symbol;
 use serde::Serialize;
 
 /// An error as RFC 9457 has it.
@@ -15,6 +16,9 @@ pub(crate) struct Problem {
     /// The parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
+    /// Why a symbol has no result: the name of the first condition of the universe that it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_not: Option<String>,
 }
 
 impl Problem {
@@ -25,7 +29,17 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             parameter: None,
+            why_not: None,
         }
+    }
+
+    /// A symbol that is not in the table.
+    pub(crate) fn no_result(symbol: Symbol, why_not: Option<String>) -> Self {
+        let detail = match &why_not {
+            Some(condition) => format!("{symbol} has no result: {condition}"),
+            None => format!("{symbol} has no result: nothing was heard of it"),
+        };
+        Self { why_not, ..Self::new(StatusCode::NOT_FOUND, detail) }
     }
 
     pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {

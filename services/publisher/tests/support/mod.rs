@@ -12,7 +12,7 @@ use prometheus::Registry;
 use publisher::{History, Hub, PublisherError, PublisherOptions, Update};
 use schemas::{
     Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts, MeritParts,
-    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Symbol, Timeframe,
+    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Symbol, Timeframe, WhyNot,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,11 +64,14 @@ pub(crate) fn row(text: &str, merit: f64, open_time_ns: i64) -> ResultRow {
         position_size: Some(7),
         setup: None,
         no_plan: None,
+        excluded: None,
         liquidity_note: None,
         result_tier: "".into(),
         investor_tier: "".into(),
         play_style: "".into(),
         is_ultra_risky: false,
+        events: None,
+        factors: None,
         profiles: Vec::new(),
         rules: Vec::new(),
         breakdown: Breakdown { merit: MeritParts::default(), ics: IcsParts::default(), tech_rating: None },
@@ -88,7 +91,8 @@ pub(crate) fn batch((epoch, seq): (u64, u64), rows: Vec<ResultRow>, removed: &[&
         watermark: Some(EventTime(5)),
     };
     let models = vec![ModelRef { name: "alpha".to_owned(), version: "1".to_owned(), hash: "ab".to_owned() }];
-    ScoreBatch { header, models, rows, removed: removed.iter().map(|text| symbol(text)).collect(), market: None }
+    let removed = removed.iter().map(|text| symbol(text)).collect();
+    ScoreBatch { header, models, rows, removed, why_not: Vec::new(), market: None }
 }
 
 /// A publisher on a free port.
@@ -131,6 +135,16 @@ impl Server {
 
     pub(crate) fn publish(&mut self, rows: Vec<ResultRow>) {
         let updates = self.score(rows, &[]);
+        self.hub.apply(&updates);
+    }
+
+    /// Rows, and why other symbols have none.
+    pub(crate) fn publish_with_reasons(&mut self, rows: Vec<ResultRow>, why_not: Vec<WhyNot>) {
+        self.seq += 1;
+        let removed: Vec<&str> = why_not.iter().map(|why_not| why_not.symbol.as_str()).collect();
+        let batch = batch((1, self.seq), rows, &removed);
+        let mut updates = Vec::new();
+        self.hub.on_batch(ScoreBatch { why_not, ..batch }, &mut updates).unwrap();
         self.hub.apply(&updates);
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 /// The fields of a row in their order.
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 39] = [
     "symbol",
     "as_of",
     "close",
@@ -33,11 +33,14 @@ const FIELDS: [&str; 36] = [
     "position_size",
     "setup",
     "no_plan",
+    "excluded",
     "liquidity_note",
     "result_tier",
     "investor_tier",
     "play_style",
     "is_ultra_risky",
+    "events",
+    "factors",
     "profiles",
     "rules",
     "breakdown",
@@ -45,7 +48,7 @@ const FIELDS: [&str; 36] = [
 ];
 
 /// Fields that hold more than one value. A table of plain values leaves them out unless it is asked for them.
-const NESTED: [&str; 4] = ["profiles", "rules", "breakdown", "freshness"];
+const NESTED: [&str; 6] = ["events", "factors", "profiles", "rules", "breakdown", "freshness"];
 
 /// The field of that name.
 pub(super) fn field(name: &str) -> Option<&'static str> {

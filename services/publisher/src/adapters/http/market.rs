@@ -21,11 +21,25 @@ pub(super) struct UniverseAnswer<'a> {
     /// Symbols with a result: those below.
     scored: usize,
     data: DataKind,
+    /// How many symbols fail each condition first, with or without a result, in the order in which they are asked.
+    funnel: Vec<Step>,
+    /// Symbols that fail none: what risk profiles choose from.
+    passing: usize,
     /// The largest first; a sector of `null` is unknown.
     sectors: Vec<Group<'a>>,
     industries: Vec<Group<'a>>,
     /// In the order of their symbols.
     symbols: Vec<Listed<'a>>,
+}
+
+/// A condition of the universe.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Step {
+    condition: String,
+    /// Symbols that fail it, and none before it.
+    removed: usize,
+    /// Symbols that are left after it.
+    left: usize,
 }
 
 /// Symbols that share a sector or an industry.
@@ -44,6 +58,8 @@ struct Listed<'a> {
     sector: Option<&'a str>,
     industry: Option<&'a str>,
     market_cap: Option<f64>,
+    /// The first condition that it fails.
+    excluded: Option<&'a str>,
 }
 
 /// The models behind the newest results.
@@ -53,7 +69,8 @@ pub(super) struct ModelsAnswer<'a> {
     models: &'a [ModelRef],
 }
 
-/// All symbols with a result, and how many there are by sector and industry.
+/// All symbols with a result, how many there are by sector and industry, and what each condition of the universe takes
+/// out.
 #[utoipa::path(
     get,
     path = "/v1/universe",
@@ -69,13 +86,21 @@ pub(super) async fn universe(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_parameters(&pairs)?;
-    let snapshot = app.hub.snapshot();
+    let (snapshot, counts) = (app.hub.snapshot(), app.hub.funnel());
+    let mut passing = snapshot.n_symbols;
+    let funnel = counts.into_iter().map(|(condition, removed)| {
+        passing = passing.saturating_sub(removed);
+        Step { condition: condition.into_owned(), removed, left: passing }
+    });
+    let funnel = funnel.collect();
     let mut rows: Vec<&Row> = snapshot.rows().iter().collect();
     rows.sort_by_key(|row| row.result.symbol);
     let answer = UniverseAnswer {
         total: snapshot.n_symbols,
         scored: rows.len(),
         data: snapshot.data,
+        funnel,
+        passing,
         sectors: groups(&rows, |row| row.result.sector.as_deref()),
         industries: groups(&rows, |row| row.result.industry.as_deref()),
         symbols: rows
@@ -86,6 +111,7 @@ pub(super) async fn universe(
                 sector: row.result.sector.as_deref(),
                 industry: row.result.industry.as_deref(),
                 market_cap: row.result.market_cap,
+                excluded: row.result.excluded.as_deref(),
             })
             .collect(),
     };

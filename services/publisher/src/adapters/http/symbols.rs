@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use schemars::JsonSchema;
 use schemas::{ResultRow, Symbol, Timeframe};
@@ -28,7 +28,8 @@ pub(super) struct SymbolDetail {
     plan: Option<PlanLevels>,
     /// Tests behind the labels that are met.
     why: Vec<Reason>,
-    /// Tests that are not met, limits that are broken, and why there is no plan.
+    /// The condition of the universe that it fails, tests that are not met, limits that are broken, and why there is no
+    /// plan.
     why_not: Vec<Reason>,
     timeframe: &'static str,
     /// Oldest first; `null` where none are kept, `no_bars` says why.
@@ -87,7 +88,7 @@ struct BarAnswer {
         (status = 200, description = "The row, and what belongs to it.", body = ref("#/components/schemas/SymbolAnswer")),
         (status = 304, description = "Nothing changed since the `ETag` of the request."),
         (status = 400, description = "No possible symbol, or a wrong parameter.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
-        (status = 404, description = "The symbol has no result.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 404, description = "The symbol has no result; `why_not` names the first condition that it fails.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
@@ -99,8 +100,7 @@ pub(super) async fn symbol(
 ) -> Result<Response, Problem> {
     let symbol = Symbol::new(&text).map_err(|error| Problem::parameter("symbol", error.to_string()))?;
     let wanted = n_bars(&pairs)?;
-    let row =
-        app.hub.row(symbol).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("{symbol} has no result")))?;
+    let row = app.hub.row(symbol).ok_or_else(|| Problem::no_result(symbol, app.hub.why_not(symbol)))?;
     let snapshot = app.hub.snapshot();
     let history = app.history.of(symbol, wanted);
     let no_bars = if app.history.bars_max() == 0 {
@@ -200,6 +200,7 @@ fn why_not(row: &ResultRow) -> Vec<Reason> {
         let rule = verdict.breaks.as_ref()?.to_string();
         Some(Reason { label: format!("profile {}", verdict.profile), rule })
     });
+    let excluded = row.excluded.iter().map(|why| Reason { label: "universe".to_owned(), rule: why.to_string() });
     let no_plan = row.no_plan.iter().map(|why| Reason { label: "plan".to_owned(), rule: why.to_string() });
-    reasons(row, false).into_iter().chain(broken).chain(no_plan).collect()
+    excluded.chain(reasons(row, false)).chain(broken).chain(no_plan).collect()
 }
