@@ -1,4 +1,5 @@
 pub(crate) mod bus;
+pub(crate) mod cache;
 mod guard;
 mod handshake;
 pub(crate) mod http;

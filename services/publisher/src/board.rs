@@ -1,3 +1,6 @@
+pub(crate) mod cached;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +35,8 @@ pub struct Board {
     watermarks: Watermarks,
     newest_event_time: Option<EventTime>,
     market: Option<Arc<Market>>,
+    /// Only a shared table vouches for the market so far.
+    is_market_cached: bool,
     /// `None` after a change, until somebody looks.
     ranked: Option<Arc<Ranked>>,
 }
@@ -83,7 +88,12 @@ struct Entry {
     u: u64,
     /// `None` when the symbol left the table.
     row: Option<Row>,
+    /// Only a table that another publisher shared vouches for it so far.
+    is_cached: bool,
 }
+
+/// What is known of a symbol, without a copy of its row.
+type SharedEntry = (Symbol, Version, Option<Row>);
 
 /// Orders the results of a symbol: run of the scores, number of the batch, place in the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,25 +103,25 @@ struct Version {
     place: usize,
 }
 
-/// Where the newest results come from.
 /// One partition of the table, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredPartition {
+struct StoredPartition<'a> {
     source: String,
     models: Vec<ModelRef>,
     watermark: Option<EventTime>,
-    entries: Vec<StoredEntry>,
+    entries: Vec<StoredEntry<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredEntry {
+struct StoredEntry<'a> {
     symbol: Symbol,
     epoch: u64,
     seq: u64,
     place: u64,
-    row: Option<ResultRow>,
+    row: Option<Cow<'a, ResultRow>>,
 }
 
+/// Where the newest results come from.
 #[derive(Debug, Clone)]
 struct Origin {
     epoch: u64,
@@ -136,9 +146,9 @@ impl Stage for Board {
             self.watermarks.observe(header.partition, watermark);
         }
         if let Some(market) = market
-            && self.market.as_ref().is_none_or(|known| market.as_of >= known.as_of)
+            && self.market.as_ref().is_none_or(|known| self.is_market_cached || market.as_of >= known.as_of)
         {
-            self.market = Some(Arc::new(market));
+            (self.market, self.is_market_cached) = (Some(Arc::new(market)), false);
         }
         let origin = self.origin(header.epoch, &header.source, models, DataKind::of(&header.source, &rows));
         let results =
@@ -180,22 +190,7 @@ impl Board {
     /// # Panics
     /// Never: plain data serialises to MessagePack.
     pub fn partition_bytes(&self, partition: Partition) -> Vec<u8> {
-        let entries = self.entries.iter().filter(|(symbol, _)| Partition::of(**symbol) == partition);
-        let stored = StoredPartition {
-            source: self.origin.source.to_string(),
-            models: self.origin.models.to_vec(),
-            watermark: self.watermarks.of(partition),
-            entries: entries
-                .map(|(&symbol, entry)| StoredEntry {
-                    symbol,
-                    epoch: entry.version.epoch,
-                    seq: entry.version.seq,
-                    place: entry.version.place as u64,
-                    row: entry.row.as_ref().map(|row| (*row.result).clone()),
-                })
-                .collect(),
-        };
-        rmp_serde::to_vec(&stored).expect("plain data serialises to MessagePack")
+        self.part(partition).bytes()
     }
 
     /// Takes in what [`Self::partition_bytes`] gave. What it changes in the table comes back as updates.
@@ -203,19 +198,25 @@ impl Board {
     /// # Errors
     /// When the bytes are something else, or of another partition. The board is then unchanged.
     pub fn restore_partition(&mut self, partition: Partition, bytes: &[u8]) -> Result<Vec<Update>, Rejected> {
-        let stored: StoredPartition =
-            rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        if let Some(stray) = stored.entries.iter().find(|entry| Partition::of(entry.symbol) != partition) {
-            return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
-        }
-        if self.entries.len() + stored.entries.len() > SYMBOLS_MAX {
+        let stored = parse_partition(partition, bytes)?;
+        self.check_room(stored.entries.len())?;
+        Ok(self.put_stored(partition, stored))
+    }
+
+    fn check_room(&self, n_entries: usize) -> Result<(), Rejected> {
+        if self.entries.len() + n_entries > SYMBOLS_MAX {
             return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
         }
+        Ok(())
+    }
+
+    fn put_stored(&mut self, partition: Partition, stored: StoredPartition<'_>) -> Vec<Update> {
         if let Some(watermark) = stored.watermark {
             self.watermarks.observe(partition, watermark);
         }
         let mut updates = Vec::new();
         for StoredEntry { symbol, epoch, seq, place, row } in stored.entries {
+            let row = row.map(Cow::into_owned);
             let data = DataKind::of(&stored.source, row.as_slice());
             let origin = self.origin(epoch, &stored.source, stored.models.clone(), data);
             if let Some(row) = &row {
@@ -224,7 +225,7 @@ impl Board {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             updates.extend(self.put(symbol, Version { epoch, seq, place }, row, &origin, None));
         }
-        Ok(updates)
+        updates
     }
 
     /// The table as it is now. Cheap unless it changed since the last call: then it is ranked anew.
@@ -294,7 +295,11 @@ impl Board {
         origin: &Origin,
         ingest_time: Option<EventTime>,
     ) -> Option<Update> {
-        let known = self.entries.get_mut(&symbol);
+        let mut known = self.entries.get_mut(&symbol);
+        if let Some(entry) = &mut known {
+            // Whoever puts it knows the symbol.
+            entry.is_cached = false;
+        }
         let known_row = known.as_ref().and_then(|entry| entry.row.as_ref());
         let is_behind = match (known_row, &result) {
             (Some(known_row), Some(result)) => result.position() < known_row.result.position(),
@@ -309,8 +314,8 @@ impl Board {
         let u = self.u + 1;
         match known {
             Some(entry) if is_same => entry.version = version,
-            Some(entry) => *entry = Entry { version, u, row: row.clone() },
-            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone() })),
+            Some(entry) => *entry = Entry { version, u, row: row.clone(), is_cached: false },
+            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), is_cached: false })),
         }
         if is_same {
             return None;
@@ -329,6 +334,16 @@ impl Board {
             ingest_time,
         })
     }
+}
+
+/// Reads what [`Board::partition_bytes`] gave.
+fn parse_partition(partition: Partition, bytes: &[u8]) -> Result<StoredPartition<'static>, Rejected> {
+    let stored: StoredPartition<'static> =
+        rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
+    if let Some(stray) = stored.entries.iter().find(|entry| Partition::of(entry.symbol) != partition) {
+        return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
+    }
+    Ok(stored)
 }
 
 impl Default for Origin {

@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use adapters::bus::{HubOutlet, follow_alerts, seed};
+pub use adapters::cache::TableCache;
 pub use auth::{Identity, Keys};
 pub use board::{Board, DataKind, Row, Update};
 pub use channel::Channel;
@@ -82,7 +83,7 @@ pub enum PublisherError {
 }
 
 /// Answers on `listener` until `shutdown`, then says goodbye to every client. `extra_routes` (`/livez`, `/metrics` …)
-/// are answered on the same port.
+/// are answered on the same port. `cache` is what the status tells of and an admin may clear.
 ///
 /// # Errors
 /// When the options are invalid or the listener fails.
@@ -93,6 +94,7 @@ pub async fn serve(
     extra_routes: Router,
     shutdown: impl Future<Output = ()> + Send,
     options: PublisherOptions,
+    cache: TableCache,
 ) -> Result<(), PublisherError> {
     let problems = options.problems();
     if !problems.is_empty() {
@@ -104,7 +106,7 @@ pub async fn serve(
     let mut pulses = JoinSet::new();
     let fanout = hub.clone();
     pulses.spawn(async move { fanout.fanout().run().await });
-    let router = adapters::http::router(hub, history, keys, options, is_stopping.clone(), extra_routes);
+    let router = adapters::http::router(hub, history, keys, options, cache, is_stopping.clone(), extra_routes);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not available");
