@@ -38,7 +38,7 @@ use tokio::time::timeout;
 
 pub use adapters::bus::{HubOutlet, follow_alerts, seed};
 pub use adapters::cache::TableCache;
-pub use auth::{Identity, Keys};
+pub use auth::{Identity, JwtOptions, JwtSecret, Keys, Refused};
 pub use board::{Board, DataKind, Row, Update};
 pub use channel::Channel;
 pub use config::PublisherOptions;
@@ -101,7 +101,7 @@ pub async fn serve(
         return Err(PublisherError::Options(problems));
     }
     let (stop, mut is_stopping) = watch::channel(false);
-    let keys = Keys::parse(&options.keys).map_err(|problem| PublisherError::Options(vec![problem]))?;
+    let keys = Keys::open(&options).map_err(|problem| PublisherError::Options(vec![problem]))?;
     // Dropping the set ends the task.
     let mut pulses = JoinSet::new();
     let fanout = hub.clone();
