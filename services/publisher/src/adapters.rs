@@ -1,3 +1,4 @@
+pub(crate) mod accept;
 pub(crate) mod bus;
 pub(crate) mod cache;
 mod guard;

@@ -20,7 +20,7 @@ pub struct PublisherOptions {
     pub heartbeat: Duration,
     /// WebSocket connections at the same time; one more is answered with 503.
     pub connections_max: usize,
-    /// A client that takes no byte for so long is dropped.
+    /// A client that takes no byte for so long is dropped, and one whose request takes so long to arrive.
     #[serde(with = "humantime_serde")]
     pub write_stall_max: Duration,
     /// HTTP requests that one address may make in a second, in the long run; 0: as many as it likes.

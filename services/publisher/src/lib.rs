@@ -26,11 +26,9 @@ mod session;
 mod snapshot;
 mod sort;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,21 +98,15 @@ pub async fn serve(
     if !problems.is_empty() {
         return Err(PublisherError::Options(problems));
     }
-    let (stop, mut is_stopping) = watch::channel(false);
+    let (stop, is_stopping) = watch::channel(false);
     let keys = Keys::open(&options).map_err(|problem| PublisherError::Options(vec![problem]))?;
     // Dropping the set ends the task.
     let mut pulses = JoinSet::new();
     let fanout = hub.clone();
     pulses.spawn(async move { fanout.fanout().run().await });
+    let head_max = options.write_stall_max;
     let router = adapters::http::router(hub, history, keys, options, cache, is_stopping.clone(), extra_routes);
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY is not available");
-        }
-    });
-    let stopping = async move { stopped(&mut is_stopping).await };
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = async { axum::serve(listener, router).with_graceful_shutdown(stopping).await };
+    let server = adapters::accept::serve(listener, router, head_max, is_stopping);
     let mut server = std::pin::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.map_err(PublisherError::Serve),
