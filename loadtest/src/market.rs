@@ -81,9 +81,9 @@ impl Market {
         let instruments = self.stocks.iter().zip(SECTORS.iter().cycle()).map(|(stock, &sector)| Instrument {
             symbol: stock.symbol,
             source: SOURCE.to_owned(),
-            name: Some(format!("Load {}", stock.symbol)),
+            name: Some(format!("Load {}", stock.symbol).into()),
             exchange: None,
-            sector: Some(sector.to_owned()),
+            sector: Some(sector.into()),
             industry: None,
             shares: Some((1e8, EventTime::default())),
             filings: Vec::new(),

@@ -32,5 +32,6 @@ pub use kinds::score::{
     TechParts,
 };
 pub use partition::{N_PARTITIONS, Partition};
+pub use smol_str::SmolStr;
 pub use symbol::{Symbol, SymbolError};
 pub use time::{EventTime, Timeframe, UnknownTimeframe};

@@ -113,9 +113,9 @@ proptest! {
         round_trip(&Instrument {
             symbol,
             source: "test".to_owned(),
-            name: name.clone(),
+            name: name.as_ref().map(Into::into),
             exchange: None,
-            sector: name,
+            sector: name.map(Into::into),
             industry: None,
             shares: shares.map(|(shares, known)| (shares, EventTime(known))),
             filings: Vec::new(),
@@ -225,7 +225,7 @@ fn readers_ignore_fields_that_they_do_not_know() {
     let instrument = Instrument {
         symbol,
         source: "test".to_owned(),
-        name: Some("A Company".to_owned()),
+        name: Some("A Company".into()),
         exchange: None,
         sector: None,
         industry: None,

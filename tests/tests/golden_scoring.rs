@@ -416,8 +416,8 @@ fn reference_summary(merit: &Merit, quality_mean: Option<f64>) -> String {
         .iter()
         .filter(|flag| !matches!(flag, MeritFlag::MicroCap | MeritFlag::SmallCap | MeritFlag::UltraRisk))
         .collect();
-    let notes = merit::caution_notes(&flags);
-    merit::summary(merit.score, merit.band, merit.tech_pct, merit.alpha_pct, quality_mean, &notes)
+    let notes = merit::caution_notes(flags);
+    merit::summary(merit.score, merit.band, merit.tech_pct, merit.alpha_pct, quality_mean, notes)
 }
 
 /// Whether a word or a rounded number may flip within the tolerance of the numbers behind it.

@@ -3,16 +3,22 @@
 //! `cargo run --release -p bench-scoring` prints a table of medians; with `--peer PYTHON` it also runs `peer.py`, which
 //! needs polars, pandas and numpy, on the same numbers.
 
+mod scores;
+
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use pipeline::Stage as _;
 use schemas::{
-    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, Partition, Plan, PredictionBatch, Predictions,
-    Symbol, Timeframe,
+    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Filing, FilingPeriod, Header, Instrument, Partition, Plan,
+    PredictionBatch, Predictions, Symbol, Timeframe,
 };
 use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const N_ROUNDS: usize = 31;
 const COLUMNS: [&str; 15] = [
@@ -40,8 +46,10 @@ fn main() -> anyhow::Result<()> {
         let mut market = Market::new(n_symbols)?;
         let full = market.measure(n_symbols);
         let one = market.measure(1);
+        let alone = market.measure_scores();
         print(n_symbols, "all rows changed", full, n_symbols);
         print(n_symbols, "one row changed", one, 1);
+        print(n_symbols, "scores alone", alone, n_symbols);
         if let Some(python) = &peer {
             let answer = Command::new(python)
                 .args([concat!(env!("CARGO_MANIFEST_DIR"), "/peer.py"), &n_symbols.to_string()])
@@ -51,7 +59,9 @@ fn main() -> anyhow::Result<()> {
             let medians: std::collections::BTreeMap<String, f64> = serde_json::from_slice(&answer.stdout)?;
             for (name, seconds) in medians {
                 print(n_symbols, &name, seconds, n_symbols);
-                println!("{:>7} {:>22} {:>13.1}×", "", "of ours", seconds / full);
+                for (what, ours) in [("all rows changed", full), ("scores alone", alone), ("one row changed", one)] {
+                    println!("{:>30} {:>13.1}× {what}", "", seconds / ours);
+                }
             }
         }
     }
@@ -78,13 +88,63 @@ impl Market {
             ScoringSetup { options: ScoringOptions::default(), timeframe: Timeframe::D1, plan: plan.clone(), epoch: 1 };
         let symbols = (0..n_symbols).map(|n| Symbol::new(&format!("S{n}"))).collect::<Result<_, _>>()?;
         let mut market = Self { stage: ScoringStage::new(setup)?, plan, symbols, random: 1, revision: 0 };
+        for (number, symbol) in market.symbols.clone().into_iter().enumerate() {
+            let instrument = market.instrument(number, symbol);
+            market.stage.on_batch(ScoringInput::Instrument(instrument), &mut Vec::new()).expect("reference data fit");
+        }
         market.round(n_symbols);
         Ok(market)
+    }
+
+    /// A company with reports, so that its quality is ranked, too.
+    fn instrument(&mut self, number: usize, symbol: Symbol) -> Instrument {
+        let known_on = EventTime::from_days(16_000);
+        let mut filing = |fiscal_year: i32| Filing {
+            available_on_ns: known_on.as_ns(),
+            end_ns: EventTime::from_days(fiscal_year * 365 - 720_000).as_ns(),
+            fiscal_year,
+            period: FilingPeriod::Year,
+            revenues: Some(1e9 * self.unit()),
+            operating_income: Some(1e8 * (self.unit() - 0.3)),
+            net_income: Some(1e8 * (self.unit() - 0.4)),
+            dividend: None,
+            assets: Some(1e9 * self.unit()),
+            cash: None,
+            equity: Some(1e9 * (self.unit() - 0.1)),
+            operating_cash_flow: None,
+        };
+        let filings = vec![filing(2014), filing(2015)];
+        Instrument {
+            symbol,
+            source: "bench".to_owned(),
+            name: Some(format!("Synthetic Company {number:04}").into()),
+            exchange: None,
+            sector: Some(format!("Sector {}", number % 11).into()),
+            industry: Some(format!("Industry {} of the sector", number % 150).into()),
+            shares: Some((1e7 * (1.0 + self.unit()), known_on)),
+            filings,
+            closes: Vec::new(),
+        }
     }
 
     /// The median time to take in new rows and publish them.
     fn measure(&mut self, n_rows: usize) -> f64 {
         let mut rounds: Vec<f64> = (0..N_ROUNDS).map(|_| self.round(n_rows)).collect();
+        rounds.sort_by(f64::total_cmp);
+        rounds[N_ROUNDS / 2]
+    }
+
+    /// The median time of what the peer does.
+    fn measure_scores(&mut self) -> f64 {
+        let columns = scores::Columns::new(self.symbols.len(), || self.unit());
+        let mut rounds: Vec<f64> = (0..N_ROUNDS)
+            .map(|_| {
+                #[expect(clippy::disallowed_methods, reason = "a benchmark measures")]
+                let started = Instant::now();
+                std::hint::black_box(columns.ranked());
+                started.elapsed().as_secs_f64()
+            })
+            .collect();
         rounds.sort_by(f64::total_cmp);
         rounds[N_ROUNDS / 2]
     }

@@ -38,6 +38,9 @@ const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// A stage that took in no more rows since it was last idle is done within microseconds: less than it takes to move the
 /// other tasks of the thread to another one.
 const LONE_ROWS_MAX: usize = 64;
+/// A refresh that is later than so many of its periods is not made up for.
+const REFRESHES_CAUGHT_UP: u32 = 8;
+
 /// A stage that has something to refresh and hears nothing for this long is told so: longer than the pauses within a
 /// burst, shorter than anyone notices.
 const QUIET: Duration = Duration::from_millis(25);
@@ -526,8 +529,11 @@ where
             self.quiet_at = None;
             on_cpu(|| self.stage.on_quiet(&mut fresh));
         }
-        if is_due(self.refresh_at) {
-            self.refresh_at = Some(Instant::now() + self.line.refresh);
+        if let Some(due) = self.refresh_at.filter(|at| is_due(Some(*at))) {
+            // From when it was due: timers are coarse beside the steps of a refresh, and those that come late are many.
+            let (next, now) = (due + self.line.refresh, Instant::now());
+            let is_far_behind = next + REFRESHES_CAUGHT_UP * self.line.refresh < now;
+            self.refresh_at = Some(if is_far_behind { now + self.line.refresh } else { next });
             on_cpu(|| self.stage.on_refresh(&mut fresh));
         }
         if !self.stage.needs_refresh() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
-use schemas::{Market, ModelRef, ResultRow, Timeframe};
+use schemas::{Market, ModelRef, ResultRow, SmolStr, Timeframe};
 use serde::Serialize;
 
 use crate::recompute::Scan;
@@ -66,7 +66,7 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, path: Option<&Path>) -> anyhow
         table.add_row([
             rank.to_string(),
             row.symbol.to_string(),
-            row.sector.clone().unwrap_or_else(|| "–".to_owned()),
+            row.sector.as_deref().unwrap_or("–").to_owned(),
             format!("{:.1}", row.merit),
             row.merit_band.to_string(),
             row.result_tier.to_string(),
@@ -160,23 +160,27 @@ impl Value {
     }
 }
 
+fn text(text: Option<&SmolStr>) -> Option<String> {
+    text.map(ToString::to_string)
+}
+
 /// Its name and how a row gives it.
 type FlatColumn = (&'static str, fn(&ResultRow) -> Value);
 
 /// The flat columns, in order. The breakdown is in the JSON only.
 const COLUMNS: [FlatColumn; 33] = [
     ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
-    ("as_of", |row| Value::Text(Some(row.as_of.clone()))),
+    ("as_of", |row| Value::Text(Some(row.as_of.to_string()))),
     ("close", |row| Value::Number(Some(row.close))),
-    ("name", |row| Value::Text(row.name.clone())),
-    ("sector", |row| Value::Text(row.sector.clone())),
-    ("industry", |row| Value::Text(row.industry.clone())),
+    ("name", |row| Value::Text(text(row.name.as_ref()))),
+    ("sector", |row| Value::Text(text(row.sector.as_ref()))),
+    ("industry", |row| Value::Text(text(row.industry.as_ref()))),
     ("market_cap", |row| Value::Number(row.market_cap)),
     ("atr_pct", |row| Value::Number(row.atr_pct)),
     ("dollar_volume_20", |row| Value::Number(row.dollar_volume_20)),
     ("merit", |row| Value::Number(Some(row.merit))),
     ("merit_band", |row| Value::Text(Some(row.merit_band.to_string()))),
-    ("merit_flags", |row| Value::Text(Some(row.merit_flags.clone()))),
+    ("merit_flags", |row| Value::Text(Some(row.merit_flags.to_string()))),
     ("merit_summary", |row| Value::Text(Some(row.merit_summary.clone()))),
     ("tech_rating", |row| Value::Number(row.tech_rating)),
     ("ics", |row| Value::Number(Some(row.ics))),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
-use publisher::{FactsStage, History, Hub, HubOutlet, ResultsStage, TableCache};
+use publisher::{FactsStage, History, Hub, HubOutlet, RESULTS_REFRESH_STEPS, ResultsStage, TableCache};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
@@ -377,7 +377,7 @@ impl Composition<'_> {
         });
 
         let mut line = self.line("results", BatchKind::Score, None)?;
-        line.refresh = line.refresh.max(RESULTS_REFRESH);
+        line.refresh = line.refresh.max(RESULTS_REFRESH) / RESULTS_REFRESH_STEPS;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
         services.spawn(async move {
             let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;

@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::codec::{CodecError, Message, SCHEMA_VERSION};
 use crate::{EventTime, Symbol};
@@ -18,13 +19,13 @@ pub struct InstrumentV1 {
     /// Where the data come from, e.g. `synthetic` or `replay`.
     pub source: String,
     #[serde(default)]
-    pub name: Option<String>,
+    pub name: Option<SmolStr>,
     #[serde(default)]
-    pub exchange: Option<String>,
+    pub exchange: Option<SmolStr>,
     #[serde(default)]
-    pub sector: Option<String>,
+    pub sector: Option<SmolStr>,
     #[serde(default)]
-    pub industry: Option<String>,
+    pub industry: Option<SmolStr>,
     /// Shares outstanding, on the basis of the newest bar.
     #[serde(default)]
     pub shares_outstanding: Option<f64>,
@@ -80,10 +81,10 @@ pub struct Instrument {
     pub symbol: Symbol,
     /// Where the data come from, e.g. `synthetic` or `replay`.
     pub source: String,
-    pub name: Option<String>,
-    pub exchange: Option<String>,
-    pub sector: Option<String>,
-    pub industry: Option<String>,
+    pub name: Option<SmolStr>,
+    pub exchange: Option<SmolStr>,
+    pub sector: Option<SmolStr>,
+    pub industry: Option<SmolStr>,
     /// Shares outstanding, and from when on the figure was known.
     pub shares: Option<(f64, EventTime)>,
     /// Oldest period first.

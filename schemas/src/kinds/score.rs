@@ -3,6 +3,7 @@ use std::cmp::Ordering;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::market::Market;
 use super::prediction::ModelRef;
@@ -18,12 +19,12 @@ use crate::{EventTime, Header, HeaderV1, Partition, Symbol};
 pub struct ResultRow {
     pub symbol: Symbol,
     /// The bar it stands on: a session date for daily bars, a UTC time below.
-    pub as_of: String,
+    pub as_of: SmolStr,
     pub close: f64,
-    pub name: Option<String>,
-    pub sector: Option<String>,
+    pub name: Option<SmolStr>,
+    pub sector: Option<SmolStr>,
     #[serde(default)]
-    pub industry: Option<String>,
+    pub industry: Option<SmolStr>,
     /// Shares known at the bar, times its close.
     #[serde(default)]
     pub market_cap: Option<f64>,
@@ -37,7 +38,7 @@ pub struct ResultRow {
     #[serde(deserialize_with = "crate::label::known")]
     pub merit_band: Cow<'static, str>,
     /// Joined by `|`, empty when there is none.
-    pub merit_flags: String,
+    pub merit_flags: SmolStr,
     pub merit_summary: String,
     pub tech_rating: Option<f64>,
     pub ics: f64,

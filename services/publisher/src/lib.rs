@@ -45,7 +45,7 @@ pub use facts::FactsStage;
 pub use history::{History, Point, SymbolHistory};
 pub use hub::Hub;
 pub use limits::Limits;
-pub use results::ResultsStage;
+pub use results::{RESULTS_REFRESH_STEPS, ResultsStage};
 pub use snapshot::{SCAN_LIMIT_MAX, Scan, ScanQuery, Snapshot};
 pub use sort::{SORT_FIELDS, SortKey};
 

@@ -4,6 +4,10 @@ use std::sync::Arc;
 use pipeline::{Rejected, Restore, Stage};
 use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, SCHEMA_VERSION, ScoreBatch, Symbol};
 
+/// What waits for a refresh is published in so many steps, spread over its period: thousands of results at once would
+/// keep the processor from a bar that arrives meanwhile.
+pub const RESULTS_REFRESH_STEPS: u32 = 128;
+
 /// Version of the snapshot bytes; it names their layout.
 const SNAPSHOT_VERSION: u64 = 1;
 
@@ -18,6 +22,11 @@ pub struct ResultsStage {
     urgent: BTreeSet<Symbol>,
     /// The bar and revision that each symbol's newest result stands on.
     positions: BTreeMap<Symbol, (EventTime, u32)>,
+    /// Where the refresh under way goes on.
+    next: Option<Symbol>,
+    /// Results in each of its steps that are left.
+    n_per_step: usize,
+    n_steps_left: u32,
     /// As the newest batch had it.
     models: Arc<[ModelRef]>,
     source: Arc<str>,
@@ -93,8 +102,21 @@ impl Stage for ResultsStage {
         self.all(out);
     }
 
+    /// Called [`RESULTS_REFRESH_STEPS`] times in a refresh period. A result waits for two periods at most.
     fn on_refresh(&mut self, out: &mut Vec<ResultV1>) {
-        self.all(out);
+        if self.n_steps_left == 0 {
+            self.n_steps_left = RESULTS_REFRESH_STEPS;
+            self.n_per_step = self.pending.len().div_ceil(RESULTS_REFRESH_STEPS as usize);
+        }
+        self.n_steps_left -= 1;
+        for _ in 0..self.n_per_step {
+            // Round and round, so that none is overtaken by those before it.
+            let following = self.next.and_then(|next| self.pending.range(next..).next());
+            let Some((&symbol, _)) = following.or_else(|| self.pending.first_key_value()) else { return };
+            out.extend(self.pending.remove(&symbol).map(|pending| pending.into_result(symbol)));
+            self.urgent.remove(&symbol);
+            self.next = Some(symbol);
+        }
     }
 
     fn needs_refresh(&self) -> bool {
@@ -130,7 +152,11 @@ mod tests {
     use super::*;
 
     fn left(seq: u64) -> ScoreBatch {
-        let symbol = Symbol::new("TEST").unwrap();
+        left_of("TEST", seq)
+    }
+
+    fn left_of(symbol: &str, seq: u64) -> ScoreBatch {
+        let symbol = Symbol::new(symbol).unwrap();
         let header = Header {
             timeframe: Timeframe::D1,
             partition: Partition::of(symbol),
@@ -142,6 +168,24 @@ mod tests {
             watermark: None,
         };
         ScoreBatch { header, models: Vec::new(), rows: Vec::new(), removed: vec![symbol], market: None }
+    }
+
+    #[test]
+    fn a_refresh_is_spread_and_reaches_all_whatever_arrives_meanwhile() {
+        let (mut stage, mut out) = (ResultsStage::default(), Vec::new());
+        let n_symbols = 5 * RESULTS_REFRESH_STEPS as usize;
+        for n in 0..n_symbols {
+            stage.on_batch(left_of(&format!("S{n}"), 1), &mut out).unwrap();
+        }
+        let mut published = BTreeSet::new();
+        for step in 0..2 * RESULTS_REFRESH_STEPS as usize {
+            // The first ones change all the time.
+            stage.on_batch(left_of(&format!("S{}", step % 10), 2 + step as u64), &mut out).unwrap();
+            stage.on_refresh(&mut out);
+            assert!(out.len() <= 6, "{} at once", out.len());
+            published.extend(out.drain(..).map(|result| result.symbol));
+        }
+        assert_eq!(published.len(), n_symbols);
     }
 
     #[test]

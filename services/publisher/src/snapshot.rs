@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use schemas::{EventTime, Market, ModelRef, Symbol};
+use schemas::{EventTime, Market, ModelRef, SmolStr, Symbol};
 
 use crate::board::{DataKind, Row};
 use crate::sort::SortKey;
@@ -32,7 +32,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Ranked {
     rows: Vec<Row>,
-    as_of: Option<String>,
+    as_of: Option<SmolStr>,
     n_live: usize,
 }
 

@@ -11,17 +11,22 @@ use crate::tiers::ResultTier;
 pub(crate) struct Standing {
     tech: Option<f64>,
     alpha: Option<f64>,
-    liquidity: f64,
+    liquidity: Option<f64>,
     pub(crate) atr: Option<f64>,
     quality: Option<f64>,
 }
 
 impl Standing {
+    /// From the points of a row by its keys, and its quality.
+    pub(crate) fn new([tech, alpha, liquidity, atr]: RankKeys, quality: Option<f64>) -> Self {
+        Self { tech, alpha, liquidity, atr, quality }
+    }
+
     /// Equal bits, so that a row is published again exactly when a number in it changed.
     pub(crate) fn same_bits(&self, other: &Self) -> bool {
         let bits = |standing: &Self| {
             let Self { tech, alpha, liquidity, atr, quality } = *standing;
-            [tech, alpha, Some(liquidity), atr, quality].map(|points| points.map(f64::to_bits))
+            [tech, alpha, liquidity, atr, quality].map(|points| points.map(f64::to_bits))
         };
         bits(self) == bits(other)
     }
@@ -53,48 +58,66 @@ pub(crate) struct CrossSection {
     peers: Peers,
 }
 
+/// What a row is ranked by: the technical rating, alpha, liquidity and the average true range.
+pub(crate) type RankKeys = [Option<f64>; 4];
+
 impl CrossSection {
-    pub(crate) fn rebuild<'a>(&mut self, rows: impl Iterator<Item = &'a Entry> + Clone) {
-        self.tech.rebuild(rows.clone().filter_map(|entry| entry.tech.rating));
-        self.alpha.rebuild(rows.clone().filter_map(|entry| entry.alpha));
-        self.liquidity.rebuild(rows.clone().map(Entry::log_dollar_volume));
-        self.atr.rebuild(rows.filter_map(|entry| entry.atr_pct));
+    pub(crate) fn keys(entry: &Entry) -> RankKeys {
+        [entry.tech.rating, entry.alpha, Some(entry.log_dollar_volume), entry.atr_pct]
+    }
+
+    fn columns(&mut self) -> [&mut SortedColumn; 4] {
+        [&mut self.tech, &mut self.alpha, &mut self.liquidity, &mut self.atr]
+    }
+
+    pub(crate) fn rebuild(&mut self, rows: &(impl Iterator<Item = RankKeys> + Clone)) {
+        for (n, column) in self.columns().into_iter().enumerate() {
+            column.rebuild(rows.clone().filter_map(|keys| keys[n]));
+        }
+    }
+
+    /// Sorts anew, and says where each row stands; all of a row that is not ranked is missing. The same bits as
+    /// [`standing`](Self::standing) of each, without a search.
+    pub(crate) fn rebuild_ranked(&mut self, rows: impl ExactSizeIterator<Item = RankKeys>) -> Vec<RankKeys> {
+        let mut standings = vec![RankKeys::default(); rows.len()];
+        let mut by_column: [Vec<Option<f64>>; 4] = std::array::from_fn(|_| Vec::with_capacity(rows.len()));
+        for keys in rows {
+            for (values, key) in by_column.iter_mut().zip(keys) {
+                values.push(key);
+            }
+        }
+        for (n, (column, values)) in self.columns().into_iter().zip(&by_column).enumerate() {
+            for (standing, points) in standings.iter_mut().zip(column.rebuild_ranked(values)) {
+                standing[n] = points;
+            }
+        }
+        standings
     }
 
     pub(crate) fn rebuild_peers<'a>(&mut self, rows: impl Iterator<Item = &'a Entry>) {
         self.peers.rebuild(rows.map(|entry| &entry.facts));
     }
 
-    pub(crate) fn insert(&mut self, entry: &Entry) {
-        self.each(entry, SortedColumn::insert);
+    /// The quality of a row among its peers, in points.
+    pub(crate) fn quality(&self, entry: &Entry) -> Option<f64> {
+        self.peers.quality(&entry.facts)
     }
 
-    pub(crate) fn remove(&mut self, entry: &Entry) {
-        self.each(entry, SortedColumn::remove);
-    }
-
-    fn each(&mut self, entry: &Entry, mut apply: impl FnMut(&mut SortedColumn, f64)) {
-        let columns = [
-            (&mut self.tech, entry.tech.rating),
-            (&mut self.alpha, entry.alpha),
-            (&mut self.liquidity, Some(entry.log_dollar_volume())),
-            (&mut self.atr, entry.atr_pct),
-        ];
-        for (column, value) in columns {
-            if let Some(value) = value {
-                apply(column, value);
-            }
+    /// A row that changed, came (`old` is empty) or left (`new` is).
+    pub(crate) fn replace(&mut self, old: RankKeys, new: RankKeys) {
+        for ((column, old), new) in self.columns().into_iter().zip(old).zip(new) {
+            column.replace(old, new);
         }
     }
 
-    pub(crate) fn standing(&self, entry: &Entry) -> Standing {
-        Standing {
-            tech: entry.tech.rating.map(|rating| self.tech.percentile(rating)),
-            alpha: entry.alpha.map(|alpha| self.alpha.percentile(alpha)),
-            liquidity: self.liquidity.percentile(entry.log_dollar_volume()),
-            atr: entry.atr_pct.map(|atr| self.atr.percentile(atr)),
-            quality: self.peers.quality(&entry.facts),
-        }
+    pub(crate) fn standing(&self, entry: &Entry) -> RankKeys {
+        let [tech, alpha, liquidity, atr] = Self::keys(entry);
+        [
+            tech.map(|rating| self.tech.percentile(rating)),
+            alpha.map(|alpha| self.alpha.percentile(alpha)),
+            liquidity.map(|liquidity| self.liquidity.percentile(liquidity)),
+            atr.map(|atr| self.atr.percentile(atr)),
+        ]
     }
 }
 
@@ -111,7 +134,7 @@ pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
         alpha: standing.alpha,
         quality,
         stability: ics::stability_term(entry.subscores.risk),
-        liquidity: Some(standing.liquidity),
+        liquidity: standing.liquidity,
         event: Some(ics::event_term(&IcsEvents::default())),
     }
     .or_neutral();
@@ -122,7 +145,7 @@ pub(crate) fn score(entry: &Entry, standing: &Standing) -> Scored {
         win_prob: entry.inputs.win_prob_10d.map_or(WinProb::Absent, WinProb::Known),
         ics: Some(ics),
         quality,
-        liquidity_pct: Some(standing.liquidity),
+        liquidity_pct: standing.liquidity,
         vol_safety_pct: standing.atr.map(|atr| 100.0 - atr),
         dollar_volume: Some(entry.dollar_volume),
         atr_pct: entry.atr_pct,

@@ -155,11 +155,19 @@ pub(crate) struct Entry {
     pub(crate) atr_pct: Option<f64>,
     /// USD traded in the newest bar.
     pub(crate) dollar_volume: f64,
+    /// The number that the liquidity percentile ranks by (specification §9 and §11).
+    pub(crate) log_dollar_volume: f64,
     /// The forward return that ranks the row, blended from both horizons.
     pub(crate) alpha: Option<f64>,
 }
 
 impl Entry {
+    /// A newer bar of the symbol, while its facts stay what they are.
+    pub(crate) fn update(&mut self, inputs: &RowInputs) {
+        let facts = std::mem::take(&mut self.facts);
+        *self = Self::new(inputs, facts);
+    }
+
     pub(crate) fn new(inputs: &RowInputs, facts: Facts) -> Self {
         let tech_inputs = TechInputs {
             close: Some(inputs.close),
@@ -175,21 +183,18 @@ impl Entry {
         };
         let subscores = Subscores::new(&tech_inputs);
         let tech = tech_rating::tech_rating(&subscores, &Weights::default());
+        let dollar_volume = inputs.close * inputs.volume;
         Self {
             tech,
             signal: tech_rating::signal(tech.rating, subscores.trend, subscores.momentum),
             subscores,
             atr_pct: inputs.atr_pct_14,
-            dollar_volume: inputs.close * inputs.volume,
+            dollar_volume,
+            log_dollar_volume: dollar_volume.max(1.0).log10(),
             alpha: blend_horizons(inputs.alpha_5d, inputs.alpha_10d),
             inputs: *inputs,
             facts,
         }
-    }
-
-    /// The number that the liquidity percentile ranks by (specification §9 and §11).
-    pub(crate) fn log_dollar_volume(&self) -> f64 {
-        self.dollar_volume.max(1.0).log10()
     }
 }
 

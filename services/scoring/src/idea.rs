@@ -32,6 +32,16 @@ impl Idea {
         let inputs = &entry.inputs;
         let is_ultra_risky = is_ultra_risky(entry);
         let plan = plan(entry, options);
+        let seen = ProfileRow {
+            ics: Some(scored.ics),
+            tech_rating: entry.tech.rating,
+            atr_pct: entry.atr_pct,
+            close: Some(inputs.close),
+            dollar_volume: Some(entry.dollar_volume),
+            is_ultra_risky,
+            quality: scored.quality,
+            win_prob: inputs.win_prob_10d,
+        };
         Self {
             result_tier: scored.result_tier(),
             investor_tier: InvestorThresholds::TEN_DAYS.tier(scored.ics, inputs.win_prob_10d, scored.quality),
@@ -43,18 +53,7 @@ impl Idea {
             is_ultra_risky,
             signal: plan.as_ref().err().map_or(entry.signal, |reason| reason.signal(entry.signal)),
             plan,
-            breaks: RiskProfile::ALL.map(|profile| {
-                profile.first_broken(&ProfileRow {
-                    ics: Some(scored.ics),
-                    tech_rating: entry.tech.rating,
-                    atr_pct: entry.atr_pct,
-                    close: Some(inputs.close),
-                    dollar_volume: Some(entry.dollar_volume),
-                    is_ultra_risky,
-                    quality: scored.quality,
-                    win_prob: inputs.win_prob_10d,
-                })
-            }),
+            breaks: std::array::from_fn(|number| RiskProfile::ALL[number].first_broken(&seen)),
         }
     }
 }

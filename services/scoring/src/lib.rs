@@ -25,6 +25,7 @@ mod market;
 pub mod merit;
 pub mod meta_experience;
 pub mod optimiser;
+mod outbox;
 mod peers;
 pub mod percentile;
 pub mod portfolio;

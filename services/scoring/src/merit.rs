@@ -1,6 +1,6 @@
 //! MERIT: the headline score of a row, 0–100, with its band, flags and one-line text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::percentile::NEUTRAL_POINTS;
 
@@ -28,6 +28,9 @@ const HIGH_ATR_PCT: f64 = 0.08;
 const VERY_HIGH_ATR_PCT: f64 = 0.12;
 const MICRO_CAP_MARKET_CAP: f64 = 300_000_000.0;
 const SMALL_CAP_MARKET_CAP: f64 = 1_000_000_000.0;
+
+/// What nearly every summary fits into.
+const SUMMARY_BYTES: usize = 192;
 
 /// The probability of a gain within ten days.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -331,8 +334,8 @@ impl fmt::Display for MeritFlags {
 }
 
 /// The cautions of a row in words, in flag order, for [`summary`].
-pub fn caution_notes(flags: &MeritFlags) -> Vec<&'static str> {
-    flags.iter().filter_map(MeritFlag::note).collect()
+pub fn caution_notes(flags: MeritFlags) -> impl Iterator<Item = &'static str> {
+    flags.iter().filter_map(MeritFlag::note)
 }
 
 /// One sentence about a row.
@@ -344,7 +347,14 @@ pub fn caution_notes(flags: &MeritFlags) -> Vec<&'static str> {
 ///
 /// # Source
 /// §11.
-pub fn summary(score: f64, band: Band, tech: f64, alpha: f64, quality_mean: Option<f64>, notes: &[&str]) -> String {
+pub fn summary(
+    score: f64,
+    band: Band,
+    tech: f64,
+    alpha: f64,
+    quality_mean: Option<f64>,
+    notes: impl IntoIterator<Item = &'static str>,
+) -> String {
     let strength =
         graded(score, &[(85.0, "exceptional"), (75.0, "strong"), (65.0, "solid"), (55.0, "moderate")], "weak");
     let technicals = graded(
@@ -361,12 +371,28 @@ pub fn summary(score: f64, band: Band, tech: f64, alpha: f64, quality_mean: Opti
     let quality = quality_mean.map_or(lower_quality, |mean| {
         graded(mean, &[(75.0, "high quality"), (60.0, "good quality"), (45.0, "average quality")], lower_quality)
     });
-    let cautions = match notes {
-        [] => "no major risk flags".to_owned(),
-        notes => format!("caution: {}", notes.join(", ")),
+    // Half to even, as the reference rounds.
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and a score is at most 100")]
+    let score = score.round_ties_even() as i32;
+    let mut text = String::with_capacity(SUMMARY_BYTES);
+    write!(text, "MERIT {score}").expect("a text takes what is written");
+    for part in
+        [" (", band.as_str(), "): ", strength, " opportunity with ", technicals, ", ", outlook, ", ", quality, "; "]
+    {
+        text.push_str(part);
+    }
+    let mut notes = notes.into_iter();
+    let Some(first) = notes.next() else {
+        text.push_str("no major risk flags");
+        return text;
     };
-    // Rust rounds the exact binary value half to even, as the reference does.
-    format!("MERIT {score:.0} ({band}): {strength} opportunity with {technicals}, {outlook}, {quality}; {cautions}")
+    text.push_str("caution: ");
+    text.push_str(first);
+    for note in notes {
+        text.push_str(", ");
+        text.push_str(note);
+    }
+    text
 }
 
 fn flags(inputs: &MeritInputs) -> MeritFlags {
@@ -525,8 +551,8 @@ mod tests {
 
     #[test]
     fn summary_grades_each_part() {
-        let check = |score: f64, tech, alpha, quality, notes: &[&str], expected: &str| {
-            let found = summary(score, Band::of(score), tech, alpha, quality, notes);
+        let check = |score: f64, tech, alpha, quality, notes: &[&'static str], expected: &str| {
+            let found = summary(score, Band::of(score), tech, alpha, quality, notes.iter().copied());
             assert_eq!(found, expected);
         };
         check(
@@ -566,7 +592,7 @@ mod tests {
     #[test]
     fn summary_rounds_half_to_even() {
         let check = |score: f64, expected: &str| {
-            let found = summary(score, Band::D, 0.0, 0.0, None, &[]);
+            let found = summary(score, Band::D, 0.0, 0.0, None, []);
             assert!(found.starts_with(&format!("MERIT {expected} (")), "{score}: {found}");
         };
         check(0.5, "0");
@@ -580,7 +606,7 @@ mod tests {
     #[test]
     fn notes_follow_the_flags() {
         let check = |flags: &[MeritFlag], expected: &[&str]| {
-            assert_eq!(caution_notes(&flags.iter().copied().collect()), expected);
+            assert_eq!(caution_notes(flags.iter().copied().collect()).collect::<Vec<_>>(), expected);
         };
         check(&[], &[]);
         check(&[MeritFlag::MissingIcs, MeritFlag::MissingQuality], &[]);

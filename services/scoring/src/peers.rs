@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use schemas::SmolStr;
+
 use crate::column::SortedColumn;
 use crate::facts::Facts;
 use crate::quality::{PEERS_MIN, Ratio};
@@ -12,7 +14,7 @@ use crate::quality::{PEERS_MIN, Ratio};
 pub(crate) struct Peers {
     market: Ratios,
     /// Rows without a sector are each other's peers, as in the reference.
-    sectors: BTreeMap<Option<String>, Ratios>,
+    sectors: BTreeMap<Option<SmolStr>, Ratios>,
 }
 
 type Ratios = [SortedColumn; Ratio::ALL.len()];
@@ -20,8 +22,8 @@ type Ratios = [SortedColumn; Ratio::ALL.len()];
 impl Peers {
     /// Reports come a few times a year, so all is sorted anew when one does.
     pub(crate) fn rebuild<'a>(&mut self, rows: impl Iterator<Item = &'a Facts>) {
-        let mut sectors: BTreeMap<&Option<String>, [Vec<f64>; Ratio::ALL.len()]> = BTreeMap::new();
-        for facts in rows.filter(|facts| facts.goodness.iter().any(Option::is_some)) {
+        let mut sectors: BTreeMap<&Option<SmolStr>, [Vec<f64>; Ratio::ALL.len()]> = BTreeMap::new();
+        for facts in rows.filter(|facts| facts.has_ratios()) {
             let sector = sectors.entry(&facts.sector).or_default();
             for (values, goodness) in sector.iter_mut().zip(facts.goodness) {
                 values.extend(goodness);
@@ -66,9 +68,9 @@ mod tests {
                 ..QualityRatios::default()
             };
             let facts = |(sector, roe, debt): (u8, Option<i8>, Option<i8>)| Facts {
-                sector: (sector > 0).then(|| sector.to_string()),
-                shares: None,
+                sector: (sector > 0).then(|| sector.to_string().into()),
                 goodness: Ratio::ALL.map(|ratio| ratios(roe, debt).goodness(ratio)),
+                ..Facts::default()
             };
             let all: Vec<_> = rows.iter().map(|&row| facts(row)).collect();
             let mut peers = Peers::default();

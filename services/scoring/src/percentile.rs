@@ -28,24 +28,42 @@ pub fn from_counts(n_less: usize, n_equal: usize, n_present: usize) -> f64 {
 /// # Source
 /// §0, `pctrank`.
 pub fn ranks(values: &[Option<f64>]) -> Vec<Option<f64>> {
+    rank_into(values, &mut Vec::new())
+}
+
+/// The same, which leaves the present values in `sorted`.
+pub(crate) fn rank_into(values: &[Option<f64>], sorted: &mut Vec<f64>) -> Vec<Option<f64>> {
     // Adding +0.0 turns -0.0 into +0.0 and changes nothing else, so the total order ties them.
-    let mut sorted: Vec<(f64, usize)> = values
+    let mut order: Vec<(i64, usize)> = values
         .iter()
         .enumerate()
-        .filter_map(|(row, value)| value.filter(|v| !v.is_nan()).map(|v| (v + 0.0, row)))
+        .filter_map(|(row, value)| value.filter(|v| !v.is_nan()).map(|v| (order_key((v + 0.0).to_bits()), row)))
         .collect();
-    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    order.sort_unstable_by_key(|&(key, _)| key);
+    sorted.clear();
+    sorted.extend(order.iter().map(|&(key, _)| f64::from_bits(key_bits(key))));
 
     let mut ranks = vec![None; values.len()];
     let mut n_less = 0;
-    for tied in sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
-        let rank = from_counts(n_less, tied.len(), sorted.len());
+    for tied in order.chunk_by(|a, b| a.0 == b.0) {
+        let rank = from_counts(n_less, tied.len(), order.len());
         for &(_, row) in tied {
             ranks[row] = Some(rank);
         }
         n_less += tied.len();
     }
     ranks
+}
+
+/// An integer in the place that a number has in the total order: made once, compared often.
+fn order_key(bits: u64) -> i64 {
+    let bits = bits.cast_signed();
+    // Negative numbers are stored as sign and size, so the larger ones come first.
+    if bits < 0 { bits ^ i64::MAX } else { bits }
+}
+
+fn key_bits(key: i64) -> u64 {
+    (if key < 0 { key ^ i64::MAX } else { key }).cast_unsigned()
 }
 
 /// Percentile ranks as points, in (0, 100].

@@ -1,7 +1,8 @@
 use schemas::{
-    BarFlags, Breakdown, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule, TechParts,
-    Timeframe,
+    BarFlags, Breakdown, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule, SmolStr,
+    TechParts,
 };
+use smol_str::ToSmolStr as _;
 
 use crate::cross_section::Scored;
 use crate::entry::Entry;
@@ -16,9 +17,12 @@ use crate::tiers::ResultTier;
 /// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
 const REWARD_RISK_DECIMALS: usize = 2;
 
+/// Three tests of each of two signals and of two tiers.
+const RULES_MAX: usize = 12;
+
 /// What clients see of a scored row.
 pub(crate) fn result_row(
-    timeframe: Timeframe,
+    as_of: SmolStr,
     entry: &Entry,
     scored: &Scored,
     idea: &Idea,
@@ -27,14 +31,13 @@ pub(crate) fn result_row(
     let inputs = &entry.inputs;
     let flags = inputs.flags();
     let merit = &scored.merit;
-    let notes = merit::caution_notes(&merit.flags);
     // A missing quality counts as neutral in the text too (specification §11, "recommended changes").
     let quality_mean = f64::midpoint(scored.quality.unwrap_or(NEUTRAL_POINTS), scored.ics);
     let plan = idea.plan.as_ref().ok();
     let levels = plan.map(|plan| plan.levels);
     ResultRow {
         symbol: inputs.symbol,
-        as_of: inputs.open_time.display(timeframe),
+        as_of,
         close: inputs.close,
         name: instrument.and_then(|instrument| instrument.name.clone()),
         sector: instrument.and_then(|instrument| instrument.sector.clone()),
@@ -44,14 +47,14 @@ pub(crate) fn result_row(
         dollar_volume_20: inputs.dollar_vol_20,
         merit: merit.score,
         merit_band: merit.band.as_str().into(),
-        merit_flags: merit.flags.to_string(),
+        merit_flags: merit.flags.to_smolstr(),
         merit_summary: merit::summary(
             merit.score,
             merit.band,
             merit.tech_pct,
             merit.alpha_pct,
             Some(quality_mean),
-            &notes,
+            merit::caution_notes(merit.flags),
         ),
         tech_rating: entry.tech.rating,
         ics: scored.ics,
@@ -96,20 +99,24 @@ fn verdicts(idea: &Idea) -> Vec<ProfileVerdict> {
 
 /// The tests of the side that the rating is on, of the row's tier, and of the next better one.
 fn rules(entry: &Entry, scored: &Scored, idea: &Idea) -> Vec<Rule> {
-    let rule =
-        |label: &'static str, test: Test| Rule { rule: test.rule.into(), label: label.into(), is_met: test.is_met };
     let rating = entry.tech.rating;
     let is_short_side = rating.is_some_and(|rating| rating < 0.0);
-    let signals = tech_rating::signal_tests(rating, entry.subscores.trend, entry.subscores.momentum).into_iter();
-    let signals = signals
-        .filter(|(signal, _)| matches!(signal, Signal::Short | Signal::StrongShort) == is_short_side)
-        .flat_map(|(signal, tests)| tests.map(|test| rule(signal.as_str(), test)));
-    let tiers = [idea.result_tier.above(), Some(idea.result_tier)].into_iter().flatten();
+    let mut rules = Vec::with_capacity(RULES_MAX);
+    let mut add = |label: &'static str, tests: [Test; 3]| {
+        rules.extend(tests.map(|test| Rule { rule: test.rule.into(), label: label.into(), is_met: test.is_met }));
+    };
+    for (signal, tests) in tech_rating::signal_tests(rating, entry.subscores.trend, entry.subscores.momentum) {
+        if matches!(signal, Signal::Short | Signal::StrongShort) == is_short_side {
+            add(signal.as_str(), tests);
+        }
+    }
     let merit = &scored.merit;
-    let tiers = tiers
-        .filter(|tier| *tier != ResultTier::Ungraded)
-        .flat_map(|tier| tier.tests(merit.score, merit.tech_pct, scored.quality).map(|test| rule(tier.as_str(), test)));
-    signals.chain(tiers).collect()
+    for tier in [idea.result_tier.above(), Some(idea.result_tier)].into_iter().flatten() {
+        if tier != ResultTier::Ungraded {
+            add(tier.as_str(), tier.tests(merit.score, merit.tech_pct, scored.quality));
+        }
+    }
+    rules
 }
 
 fn breakdown(entry: &Entry, scored: &Scored) -> Breakdown {

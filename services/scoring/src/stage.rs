@@ -1,23 +1,21 @@
 use pipeline::{Rejected, Restore, Stage, Watermarks};
-use schemas::{
-    EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ResultRow, ScoreBatch,
-    Symbol,
-};
+use schemas::{EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ScoreBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
-use crate::table::{Change, Table};
-
-/// Rows in one message: some 150 KB, well below the limit of a payload.
-const ROWS_PER_BATCH: usize = 128;
+use crate::outbox::{Outbox, Parcel, ROWS_PER_BATCH};
+use crate::table::Table;
 
 /// A burst is a change of at least this share of the rows.
 const BURST_SHARE: f64 = 0.1;
 
-/// A refresh is done in so many steps, a partition each, spread over its period: a bar that arrives meanwhile waits for
-/// one step, not for all rows.
-pub const REFRESH_STEPS: u8 = N_PARTITIONS;
+/// The rows of a partition are refreshed in so many steps: some fifty rows of a whole market each.
+const STEPS_PER_PARTITION: u16 = 2;
+
+/// A refresh is done in so many steps, spread over its period: a bar that arrives meanwhile waits for one step, in every
+/// service behind this one, and not for all rows.
+pub const REFRESH_STEPS: u16 = N_PARTITIONS as u16 * STEPS_PER_PARTITION;
 
 /// Refresh periods without news after which the table is at rest, although little changed and no watermark moved: a
 /// trickle of lone bars must not publish the whole universe every time it pauses.
@@ -41,6 +39,7 @@ pub struct ScoringStage {
     setup: ScoringSetup,
     columns: FeatureColumns,
     table: Table,
+    outbox: Outbox,
     watermarks: Watermarks,
     lines: Vec<Line>,
     models: Vec<ModelRef>,
@@ -49,7 +48,7 @@ pub struct ScoringStage {
     /// Something arrived since the refresh under way began.
     has_news: bool,
     /// The next step of the refresh under way.
-    step: u8,
+    step: u16,
     /// Whether there was news for it.
     is_refreshing: bool,
     /// Refresh periods since something arrived.
@@ -90,6 +89,7 @@ impl ScoringStage {
             setup,
             columns,
             table: Table::default(),
+            outbox: Outbox::default(),
             watermarks: Watermarks::default(),
             lines: vec![Line::default(); usize::from(N_PARTITIONS)],
             models: Vec::new(),
@@ -144,29 +144,29 @@ impl ScoringStage {
 
     /// Publishes every row that differs from what was published: the table at rest.
     pub fn settle(&mut self, out: &mut Vec<ScoreBatch>) {
-        let mut outbox = Outbox::default();
-        self.table.refresh(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
+        self.table.refresh(self.setup.timeframe, &self.setup.options, &mut self.outbox);
         for partition in Partition::all() {
             let watermark = self.watermarks.of(partition);
             if watermark > self.lines[partition.index()].watermark {
                 self.lines[partition.index()].watermark = watermark;
-                outbox.mark(partition, watermark);
+                self.outbox.mark(partition, watermark);
             }
         }
         self.market = self.table.market();
         (self.is_unsettled, self.has_news, self.is_refreshing, self.step) = (false, false, false, 0);
         self.n_rows_unsettled = 0;
         self.settled_watermark = self.watermarks.min();
-        self.send(outbox, out);
+        self.send(out);
     }
 
-    /// One step of a coarse refresh: the rows of one partition.
+    /// One step of a coarse refresh: some rows of one partition.
     fn refresh_step(&mut self, out: &mut Vec<ScoreBatch>) {
-        let Some(partition) = Partition::new(self.step) else { return };
-        let mut outbox = Outbox::default();
-        let Self { table, setup, .. } = self;
-        table.refresh_partition(partition, setup.timeframe, &setup.options, |change| outbox.push(change));
-        self.send(outbox, out);
+        let partition = u8::try_from(self.step / STEPS_PER_PARTITION).ok().and_then(Partition::new);
+        let Some(partition) = partition else { return };
+        let share = (usize::from(self.step % STEPS_PER_PARTITION), usize::from(STEPS_PER_PARTITION));
+        let Self { table, setup, outbox, .. } = self;
+        table.refresh_partition(partition, share, setup.timeframe, &setup.options, outbox);
+        self.send(out);
     }
 
     /// Whether the end of something has come: of a burst, of a session, or of a trickle.
@@ -176,22 +176,16 @@ impl ScoringStage {
             || self.n_quiet_periods >= QUIET_PERIODS
     }
 
-    fn send(&mut self, outbox: Outbox, out: &mut Vec<ScoreBatch>) {
-        for (partition, mut parcel) in Partition::all().zip(outbox.parcels) {
-            let mut rows = parcel.rows.drain(..).peekable();
-            let mut removed = parcel.removed.drain(..).peekable();
+    /// Turns what a pass found into batches.
+    fn send(&mut self, out: &mut Vec<ScoreBatch>) {
+        for (partition, Parcel { mut rows, mut removed, watermark }) in self.outbox.drain() {
             loop {
-                let batch_rows: Vec<ResultRow> = rows.by_ref().take(ROWS_PER_BATCH).collect();
-                let batch_removed: Vec<Symbol> = removed.by_ref().take(ROWS_PER_BATCH - batch_rows.len()).collect();
-                let is_last = rows.peek().is_none() && removed.peek().is_none();
-                let watermark = if is_last { parcel.watermark } else { None };
-                let market = if self.is_unsettled { None } else { self.market.clone() };
-                if batch_rows.is_empty() && batch_removed.is_empty() && watermark.is_none() {
-                    break;
-                }
+                let later_rows = rows.split_off(rows.len().min(ROWS_PER_BATCH));
+                let later_removed = removed.split_off(removed.len().min(ROWS_PER_BATCH - rows.len()));
+                let is_last = later_rows.is_empty() && later_removed.is_empty();
                 let line = &mut self.lines[partition.index()];
                 line.seq += 1;
-                let newest = batch_rows.iter().map(|row| row.freshness.open_time_ns).max();
+                let newest = rows.iter().map(|row| row.freshness.open_time_ns).max();
                 out.push(ScoreBatch {
                     header: Header {
                         timeframe: self.setup.timeframe,
@@ -201,12 +195,12 @@ impl ScoringStage {
                         event_time: newest.map_or(self.table.newest(), EventTime),
                         ingest_time: line.ingest_time,
                         source: line.source.clone(),
-                        watermark,
+                        watermark: if is_last { watermark } else { None },
                     },
                     models: self.models.clone(),
-                    rows: batch_rows,
-                    removed: batch_removed,
-                    market,
+                    rows: std::mem::replace(&mut rows, later_rows),
+                    removed: std::mem::replace(&mut removed, later_removed),
+                    market: if self.is_unsettled { None } else { self.market.clone() },
                 });
                 if is_last {
                     break;
@@ -235,9 +229,8 @@ impl Stage for ScoringStage {
 
     fn on_idle(&mut self, out: &mut Vec<ScoreBatch>) {
         // The rows that moved because others changed are left to the refresh: in a burst they would all move each time.
-        let mut outbox = Outbox::default();
-        self.table.publish_changed(self.setup.timeframe, &self.setup.options, |change| outbox.push(change));
-        self.send(outbox, out);
+        self.table.publish_changed(self.setup.timeframe, &self.setup.options, &mut self.outbox);
+        self.send(out);
     }
 
     fn on_quiet(&mut self, out: &mut Vec<ScoreBatch>) {
@@ -316,44 +309,12 @@ impl Restore for ScoringStage {
     }
 }
 
-/// Changes by partition, in the order they were found.
-#[derive(Debug)]
-struct Outbox {
-    parcels: Vec<Parcel>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Parcel {
-    rows: Vec<ResultRow>,
-    removed: Vec<Symbol>,
-    watermark: Option<EventTime>,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self { parcels: vec![Parcel::default(); usize::from(N_PARTITIONS)] }
-    }
-}
-
-impl Outbox {
-    fn push(&mut self, change: Change) {
-        match change {
-            Change::Row(row) => self.parcels[Partition::of(row.symbol).index()].rows.push(*row),
-            Change::Left(symbol) => self.parcels[Partition::of(symbol).index()].removed.push(symbol),
-        }
-    }
-
-    fn mark(&mut self, partition: Partition, watermark: Option<EventTime>) {
-        self.parcels[partition.index()].watermark = watermark;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, Timeframe};
+    use schemas::{Bar, BarBatchBuilder, BarFlags, FeatureBatch, Plan, Predictions, ResultRow, Symbol, Timeframe};
 
     use super::*;
     use crate::config::ScoringOptions;

@@ -1,14 +1,14 @@
-use std::collections::HashMap;
-
-use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, ResultRow, Symbol, Timeframe};
+use fnv::FnvHashMap;
+use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, SmolStr, Symbol, Timeframe};
 
 use crate::config::ScoringOptions;
-use crate::cross_section::{self, CrossSection, Standing};
+use crate::cross_section::{self, CrossSection, RankKeys, Standing};
 use crate::entry::{Entry, RowInputs};
 use crate::facts::Facts;
 use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
+use crate::outbox::Outbox;
 use crate::row::result_row;
 use crate::tiers::ResultTier;
 
@@ -23,10 +23,10 @@ const INCREMENTAL_ROWS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Slot>,
-    index: HashMap<Symbol, usize>,
+    index: FnvHashMap<Symbol, usize>,
     /// The rows of each partition.
     by_partition: Vec<Vec<usize>>,
-    instruments: HashMap<Symbol, Instrument>,
+    instruments: FnvHashMap<Symbol, Instrument>,
     indices: Indices,
     columns: CrossSection,
     /// The sorted columns miss changes and have to be sorted anew.
@@ -39,16 +39,46 @@ pub(crate) struct Table {
     newest: EventTime,
     /// What all partitions have reached; `None` while one of them has said nothing.
     watermark: Option<EventTime>,
+    as_of: AsOf,
+}
+
+/// The text of an open time: thousands of rows in a row share it.
+#[derive(Debug, Default)]
+struct AsOf {
+    last: Option<(EventTime, Timeframe, SmolStr)>,
+}
+
+impl AsOf {
+    fn of(&mut self, time: EventTime, timeframe: Timeframe) -> SmolStr {
+        if let Some((known, of, text)) = &self.last
+            && (*known, *of) == (time, timeframe)
+        {
+            return text.clone();
+        }
+        let text = SmolStr::from(time.display(timeframe));
+        self.last = Some((time, timeframe, text.clone()));
+        text
+    }
 }
 
 #[derive(Debug)]
 struct Slot {
+    partition: Partition,
     entry: Entry,
+    /// Among the peers as they were when they were last sorted.
+    quality: Option<f64>,
     /// Whether the sorted columns hold the row.
     is_ranked: bool,
     /// Whether `Table::changed` lists it.
     is_changed: bool,
     published: Published,
+}
+
+impl Slot {
+    /// What the sorted columns hold of the row; nothing unless it is ranked.
+    fn rank_keys(&self) -> RankKeys {
+        if self.is_ranked { CrossSection::keys(&self.entry) } else { RankKeys::default() }
+    }
 }
 
 /// What outsiders were last told about a symbol.
@@ -71,13 +101,6 @@ struct Shown {
     tier: ResultTier,
 }
 
-/// Something to tell about one symbol.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Change {
-    Row(Box<ResultRow>),
-    Left(Symbol),
-}
-
 impl Table {
     /// Takes in a row; `false` when the symbol has a newer one, or the same.
     pub(crate) fn update(&mut self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
@@ -86,33 +109,41 @@ impl Table {
             return false;
         }
         self.newest = self.newest.max(inputs.open_time);
-        let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
-        let entry = Entry::new(inputs, facts);
-        let at = if let Some(at) = known {
-            let slot = &mut self.rows[at];
-            if slot.is_ranked && !self.columns_are_stale {
-                self.columns.remove(&slot.entry);
-            }
-            self.peers_are_stale |= slot.entry.facts != entry.facts;
-            slot.entry = entry;
-            at
-        } else {
-            let at = self.rows.len();
-            self.index.insert(inputs.symbol, at);
-            self.by_partition.resize_with(usize::from(N_PARTITIONS), Vec::new);
-            self.by_partition[Partition::of(inputs.symbol).index()].push(at);
-            self.rows.push(Slot { entry, is_ranked: false, is_changed: false, published: Published::Unknown });
-            at
-        };
-        let is_ranked = self.belongs(&self.rows[at].entry.inputs, options);
+        let is_ranked = self.belongs(inputs, options);
+        let at = known.unwrap_or_else(|| self.add(inputs));
         let slot = &mut self.rows[at];
-        self.peers_are_stale |= slot.is_ranked != is_ranked;
+        let old = slot.rank_keys();
+        if known.is_none() || !slot.entry.facts.hold_at(inputs.open_time) {
+            let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
+            self.peers_are_stale |= !slot.entry.facts.same_ratios(&facts);
+            slot.entry.facts = facts;
+        }
+        self.peers_are_stale |= slot.is_ranked != is_ranked && slot.entry.facts.has_ratios();
         slot.is_ranked = is_ranked;
-        if is_ranked && !self.columns_are_stale {
-            self.columns.insert(&slot.entry);
+        slot.entry.update(inputs);
+        if !self.columns_are_stale {
+            self.columns.replace(old, slot.rank_keys());
         }
         self.mark_changed(at);
         true
+    }
+
+    /// A place for a symbol that was not known.
+    fn add(&mut self, inputs: &RowInputs) -> usize {
+        let at = self.rows.len();
+        let partition = Partition::of(inputs.symbol);
+        self.index.insert(inputs.symbol, at);
+        self.by_partition.resize_with(usize::from(N_PARTITIONS), Vec::new);
+        self.by_partition[partition.index()].push(at);
+        self.rows.push(Slot {
+            partition,
+            entry: Entry::new(inputs, Facts::new(None, inputs.open_time)),
+            quality: None,
+            is_ranked: false,
+            is_changed: false,
+            published: Published::Unknown,
+        });
+        at
     }
 
     /// Takes in reference data; `false` when nothing in it is new.
@@ -124,8 +155,9 @@ impl Table {
         self.indices.insert(symbol, &instrument.closes);
         if let Some(&at) = self.index.get(&symbol) {
             let entry = &mut self.rows[at].entry;
-            entry.facts = Facts::new(Some(&instrument), entry.inputs.open_time);
-            self.peers_are_stale = true;
+            let facts = Facts::new(Some(&instrument), entry.inputs.open_time);
+            self.peers_are_stale |= !entry.facts.same_ratios(&facts);
+            entry.facts = facts;
             self.mark_changed(at);
         }
         self.instruments.insert(symbol, instrument);
@@ -146,32 +178,31 @@ impl Table {
     }
 
     /// Publishes the rows whose own inputs changed, against the others as they stand.
-    pub(crate) fn publish_changed(
-        &mut self,
-        timeframe: Timeframe,
-        options: &ScoringOptions,
-        mut publish: impl FnMut(Change),
-    ) {
+    pub(crate) fn publish_changed(&mut self, timeframe: Timeframe, options: &ScoringOptions, out: &mut Outbox) {
         self.sort_if_stale();
-        for at in std::mem::take(&mut self.changed) {
+        let mut changed = std::mem::take(&mut self.changed);
+        for at in changed.drain(..) {
             self.rows[at].is_changed = false;
-            if let Some(change) = self.settle(at, timeframe, options, always) {
-                publish(change);
-            }
+            let standing = self.columns.standing(&self.rows[at].entry);
+            self.settle(at, standing, timeframe, options, always, out);
         }
+        self.changed = changed;
     }
 
     /// Brings every row up to date: who belongs, where each stands, and what is published of it.
-    pub(crate) fn refresh(&mut self, timeframe: Timeframe, options: &ScoringOptions, mut publish: impl FnMut(Change)) {
+    pub(crate) fn refresh(&mut self, timeframe: Timeframe, options: &ScoringOptions, out: &mut Outbox) {
         self.update_membership(options);
-        self.sort_if_stale();
-        for at in std::mem::take(&mut self.changed) {
+        self.sort_peers_if_stale();
+        self.columns_are_stale = false;
+        let standings = self.columns.rebuild_ranked(self.rows.iter().map(Slot::rank_keys));
+        if self.changed.len() > self.rows.len() / 2 {
+            out.expect_all();
+        }
+        for at in self.changed.drain(..) {
             self.rows[at].is_changed = false;
         }
-        for at in 0..self.rows.len() {
-            if let Some(change) = self.settle(at, timeframe, options, always) {
-                publish(change);
-            }
+        for (at, standing) in standings.into_iter().enumerate() {
+            self.settle(at, standing, timeframe, options, always, out);
         }
     }
 
@@ -187,14 +218,15 @@ impl Table {
         self.peers_are_stale |= membership_changed;
     }
 
-    /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
+    /// In mid-burst: publishes the rows of a part of one partition that moved by more than may wait, against the others as they
     /// were when the columns were last sorted. Rows that changed since stand nowhere yet and are left out.
     pub(crate) fn refresh_partition(
         &mut self,
         partition: Partition,
+        (part, n_parts): (usize, usize),
         timeframe: Timeframe,
         options: &ScoringOptions,
-        mut publish: impl FnMut(Change),
+        out: &mut Outbox,
     ) {
         let is_due = |shown: &Shown, now: &Shown| {
             shown.band != now.band
@@ -203,24 +235,31 @@ impl Table {
                 || (shown.merit - now.merit).abs() >= options.min_delta
         };
         let n_rows = self.by_partition.get(partition.index()).map_or(0, Vec::len);
-        for number in 0..n_rows {
+        for number in n_rows * part / n_parts..n_rows * (part + 1) / n_parts {
             let at = self.by_partition[partition.index()][number];
             if self.rows[at].is_changed && self.columns_are_stale {
                 continue;
             }
-            if let Some(change) = self.settle(at, timeframe, options, is_due) {
-                publish(change);
-            }
+            let standing = self.columns.standing(&self.rows[at].entry);
+            self.settle(at, standing, timeframe, options, is_due, out);
         }
     }
 
     fn sort_if_stale(&mut self) {
-        let ranked = self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry);
         if std::mem::take(&mut self.columns_are_stale) {
-            self.columns.rebuild(ranked.clone());
+            self.columns.rebuild(&self.rows.iter().map(Slot::rank_keys));
         }
-        if std::mem::take(&mut self.peers_are_stale) {
-            self.columns.rebuild_peers(ranked);
+        self.sort_peers_if_stale();
+    }
+
+    /// Reports come a few times a year: who stands where among its peers is kept until one does.
+    fn sort_peers_if_stale(&mut self) {
+        if !std::mem::take(&mut self.peers_are_stale) {
+            return;
+        }
+        self.columns.rebuild_peers(self.rows.iter().filter(|slot| slot.is_ranked).map(|slot| &slot.entry));
+        for slot in self.rows.iter_mut().filter(|slot| slot.is_ranked) {
+            slot.quality = self.columns.quality(&slot.entry);
         }
     }
 
@@ -228,36 +267,40 @@ impl Table {
     fn settle(
         &mut self,
         at: usize,
+        standing: RankKeys,
         timeframe: Timeframe,
         options: &ScoringOptions,
         is_due: impl FnOnce(&Shown, &Shown) -> bool,
-    ) -> Option<Change> {
-        let slot = &self.rows[at];
+        out: &mut Outbox,
+    ) {
+        let slot = &mut self.rows[at];
         let symbol = slot.entry.inputs.symbol;
         if !slot.is_ranked {
-            let is_new = slot.published != Published::Absent;
-            self.rows[at].published = Published::Absent;
-            return is_new.then_some(Change::Left(symbol));
+            if slot.published != Published::Absent {
+                slot.published = Published::Absent;
+                out.remove(slot.partition, symbol);
+            }
+            return;
         }
-        let standing = self.columns.standing(&slot.entry);
+        let standing = Standing::new(standing, slot.quality);
         if let Published::Row(shown) = &slot.published
             && shown.standing.same_bits(&standing)
         {
-            return None;
+            return;
         }
-        let instrument = self.instruments.get(&symbol);
         let scored = cross_section::score(&slot.entry, &standing);
         let Merit { score: merit, band, flags, .. } = scored.merit;
         let now = Shown { standing, merit, band, flags, tier: scored.result_tier() };
         if let Published::Row(shown) = &slot.published
             && !is_due(shown, &now)
         {
-            return None;
+            return;
         }
+        slot.published = Published::Row(now);
         let idea = Idea::new(&slot.entry, &standing, &scored, options);
-        let row = result_row(timeframe, &slot.entry, &scored, &idea, instrument);
-        self.rows[at].published = Published::Row(now);
-        Some(Change::Row(Box::new(row)))
+        let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
+        let instrument = self.instruments.get(&symbol);
+        out.push(slot.partition, result_row(as_of, &slot.entry, &scored, &idea, instrument));
     }
 
     /// Enough history, and not left behind by the others. What counts is how far all partitions are: one that is merely

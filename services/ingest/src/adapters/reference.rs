@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemas::{CLOSES_MAX, EventTime, FILINGS_MAX, Filing, FilingPeriod, Instrument, Symbol};
+use schemas::{CLOSES_MAX, EventTime, FILINGS_MAX, Filing, FilingPeriod, Instrument, SmolStr, Symbol};
 use tracing::warn;
 
 use super::parquet::{Kind, Table, Wanted};
@@ -199,7 +199,7 @@ fn read_universe(path: &Path) -> Result<Vec<Instrument>, IngestError> {
     let table = Table::read(path, &COLUMNS)?;
     let text = |column: &str, row: usize| {
         let text = table.texts(column)?.get(row)?.trim();
-        (!text.is_empty()).then(|| text.to_owned())
+        (!text.is_empty()).then(|| SmolStr::from(text))
     };
     let shares = |row: usize| {
         let count = table.numbers("shares_pit")?.get(row)?;
@@ -255,8 +255,8 @@ mod tests {
         frame.with_column(known_on.cast(&DataType::Date).unwrap()).unwrap();
         let unknown = |symbol: &str| unknown(Symbol::new(symbol).unwrap());
         let bee = Instrument {
-            name: Some("Bee".to_owned()),
-            sector: Some("Energy".to_owned()),
+            name: Some("Bee".into()),
+            sector: Some("Energy".into()),
             shares: Some((5.0, EventTime::from_days(7))),
             ..unknown("B")
         };
