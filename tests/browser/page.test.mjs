@@ -7,6 +7,7 @@
 // PAGE_SLOWDOWN    how many times slower the browser's processor is made: what only works on a fast one shows
 
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -362,6 +363,76 @@ test("with 6,000 rows that change all the time the page stays smooth", { timeout
   } finally {
     await busy.stop();
   }
+});
+
+test("a server with keys asks for one, and the page keeps it no longer than it may", { timeout: 180_000 }, async () => {
+  const [key, secret] = ["a long and random key", "a secret that signs, of 32 bytes at least"];
+  const hash = createHash("sha256").update(key).digest("hex");
+  const few = { ...SYNTHETIC, "ingest.synthetic.n_symbols": 60, "publisher.keys": `desk:${hash}`, "publisher.jwt.secret": secret };
+  const guarded = await start(few, await freePort());
+  const expected = complaints.length;
+  try {
+    const visitor = await open({ address: guarded.address });
+    const dialog = visitor.getByRole("dialog", { name: "This server asks for a key" });
+    const input = visitor.getByLabel("API key or token");
+    const reason = () => visitor.textContent("#key-reason");
+    const kept = () => visitor.evaluate(() => [sessionStorage, localStorage].map((place) => place.getItem("technic.key.v1")));
+    const give = async (text) => {
+      await input.fill(text);
+      await visitor.keyboard.press("Enter");
+    };
+    await dialog.waitFor();
+    await becomes(() => visitor.evaluate(() => document.activeElement?.id), (id) => id === "key", "the focus");
+    assert.equal(await visitor.locator("#key-reason").count(), 0);
+
+    // It can be put off, and nothing is asked for in vain meanwhile.
+    await visitor.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    await visitor.waitForSelector(".top .connection.locked");
+    await visitor.click('button:text-is("Enter a key")');
+    await give("a wrong key");
+    await becomes(reason, (text) => /the key is unknown/.test(text), "the reason");
+    assert.deepEqual(await kept(), [null, null]);
+
+    await give(key);
+    await isLive(visitor);
+    await dialog.waitFor({ state: "hidden" });
+    await until(visitor, () => window.technic.board.entries.size > 40 && /of/.test(document.querySelector("footer dl").textContent));
+    await becomes(() => visitor.textContent("footer dl"), (text) => /Live\d+ of \d+/.test(text), "what HTTP answered");
+    assert.deepEqual(await kept(), [key, null]);
+
+    // It holds for this window, and for the next ones only where that was asked for.
+    await visitor.reload();
+    await isLive(visitor);
+    await visitor.click('button:text-is("Settings")');
+    await visitor.click('button:text-is("Forget the key")');
+    await dialog.waitFor();
+    assert.deepEqual(await kept(), [null, null]);
+    await visitor.getByLabel("Remember it in this browser").check();
+    await give(key);
+    await isLive(visitor);
+    assert.deepEqual(await kept(), [null, key]);
+    const second = await visitor.context().newPage();
+    await second.goto(guarded.address);
+    await isLive(second);
+    await visitor.context().close();
+
+    // A token that expires: the server grants five seconds to clocks that differ.
+    const part = (content) => Buffer.from(content).toString("base64url");
+    const claims = { sub: "ann", aud: "technic", exp: Math.floor(Date.now() / 1000) + 1 };
+    const message = [{ alg: "HS256" }, claims].map((one) => part(JSON.stringify(one))).join(".");
+    const token = `${message}.${part(createHmac("sha256", secret).update(message).digest())}`;
+    const guest = await open({ address: guarded.address });
+    await guest.getByLabel("API key or token").fill(token);
+    await guest.keyboard.press("Enter");
+    await isLive(guest);
+    await becomes(() => guest.locator("#key-reason").allTextContents(), (texts) => /the token has expired/.test(texts.join("")), "the expiry");
+    await guest.waitForSelector(".top .connection.locked");
+    await guest.context().close();
+  } finally {
+    await guarded.stop();
+  }
+  assert.deepEqual(complaints.slice(expected), []);
 });
 
 test("a server that dies is noticed, and the next one is followed", { timeout: 180_000 }, async () => {

@@ -61,13 +61,13 @@ fn every_arrow_names_crates_that_exist() {
 }
 
 #[test]
-fn only_runtime_knows_nats() {
-    let knowing: Vec<String> = declared_dependencies()
-        .into_iter()
-        .filter(|(_, dependencies)| dependencies.contains("async-nats"))
-        .map(|(member, _)| member)
-        .collect();
-    assert_eq!(knowing, ["runtime"]);
+fn only_runtime_knows_nats_and_redis() {
+    let declared = declared_dependencies();
+    for client in ["async-nats", "redis"] {
+        let knows = |(member, dependencies): (_, &BTreeSet<String>)| dependencies.contains(client).then_some(member);
+        let knowing: Vec<&String> = declared.iter().filter_map(knows).collect();
+        assert_eq!(knowing, ["runtime"], "{client}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod bus;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod dead_letter;

@@ -118,7 +118,7 @@ impl StateStore {
     }
 }
 
-fn encode(layout: u64, sequence: u64, state: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(layout: u64, sequence: u64, state: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + state.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -130,7 +130,7 @@ fn encode(layout: u64, sequence: u64, state: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8], expected: u64) -> Result<StoredState, SnapshotRefused> {
+pub(crate) fn decode(bytes: &[u8], expected: u64) -> Result<StoredState, SnapshotRefused> {
     let mut rest = bytes;
     let mut take = |n_bytes: usize| {
         let (head, tail) = rest.split_at_checked(n_bytes).ok_or(SnapshotRefused::NotASnapshot)?;

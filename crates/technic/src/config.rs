@@ -7,6 +7,7 @@ use ingest::{ReplayOptions, Speed, SyntheticOptions};
 use publisher::PublisherOptions;
 use runtime::admin::Listen;
 use runtime::bus::{BusKind, BusOptions};
+use runtime::cache::CacheKind;
 use runtime::config::{self, ConfigErrors, Layers, Loaded, Problem};
 use runtime::telemetry::TelemetryConfig;
 use schemas::EventTime;
@@ -132,8 +133,7 @@ impl Config {
         };
         check("bus", self.bus.parse::<BusKind>().map(drop).map_err(|error| error.to_string()));
         check("namespace", self.namespace.parse::<Namespace>().map(drop).map_err(|error| error.to_string()));
-        let knows_cache = self.cache == "memory";
-        check("cache", knows_cache.then_some(()).ok_or(format!("`{}`: this build knows `memory` only", self.cache)));
+        check("cache", self.cache.parse::<CacheKind>().map(drop).map_err(|error| error.to_string()));
         check("ingest.source", self.source_kind().and_then(|kind| self.fits_bus(&kind)));
         let ingest = &self.ingest;
         check("ingest.replay.from", session(ingest.replay.from.as_deref()).map(drop));
@@ -178,6 +178,9 @@ impl Config {
                 "cors_origins" => "publisher.cors_origins",
                 "bars_max" => "publisher.bars_max",
                 "keys" => "publisher.keys",
+                "jwt.secret" => "publisher.jwt.secret",
+                "jwt.secret_file" => "publisher.jwt.secret_file",
+                "jwt.audience" => "publisher.jwt.audience",
                 "limits.connections_per_key" => "publisher.limits.connections_per_key",
                 "limits.subscriptions" => "publisher.limits.subscriptions",
                 "limits.subscriptions_per_key" => "publisher.limits.subscriptions_per_key",
@@ -240,6 +243,12 @@ impl Config {
     /// Never: [`Self::load`] checked the text.
     pub fn namespace(&self) -> Namespace {
         self.namespace.parse().expect("the namespace was checked when the configuration was loaded")
+    }
+
+    /// # Panics
+    /// Never: [`Self::load`] checked the text.
+    pub fn cache_kind(&self) -> CacheKind {
+        self.cache.parse().expect("the cache was checked when the configuration was loaded")
     }
 
     /// # Panics
@@ -314,7 +323,7 @@ mod tests {
             ("ingest.source", "yahoo"),
             ("ingest.replay.to", "yesterday"),
             ("publisher.listen", "here"),
-            ("cache", "redis://localhost"),
+            ("cache", "memcached://localhost"),
         ])
         .unwrap_err();
         for key in ["bus", "namespace", "ingest.source", "ingest.replay.to", "publisher.listen", "cache"] {

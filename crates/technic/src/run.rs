@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
-use publisher::{FactsStage, History, Hub, HubOutlet, ResultsStage};
+use publisher::{FactsStage, History, Hub, HubOutlet, RESULTS_REFRESH_STEPS, ResultsStage, TableCache};
 use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
@@ -38,6 +38,9 @@ const TIMEFRAME: Timeframe = Timeframe::D1;
 /// The longest that a result on the bus may lag behind whose bar, band, tier, signal and flags are what they were: each
 /// is a message of its own, and a moving market moves thousands of rows a little with every refresh.
 const RESULTS_REFRESH: Duration = Duration::from_secs(5);
+
+/// How often a publisher looks whether it has caught up.
+const RECOVERY_POLL: Duration = Duration::from_millis(50);
 
 type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 
@@ -358,8 +361,15 @@ impl Composition<'_> {
         let (board, outlet, surroundings) = (hub.clone(), HubOutlet::new(hub.clone()), self.surroundings("publisher"));
         let (bus, namespace) = (self.bus.clone(), self.namespace.clone());
         let seeded = hub.clone();
+        let cache = TableCache::open(&self.config.cache_kind(), &namespace, bus.is_durable());
+        services.spawn(share_table(cache.clone(), hub.clone(), self.health.clone(), self.shutdown.clone()));
+        let (loaded, is_shared) = (cache.clone(), bus.is_durable());
         services.spawn(async move {
             let result = async {
+                // A bus that ends with its process begins another market with every start.
+                if is_shared {
+                    loaded.load(&seeded).await;
+                }
                 publisher::seed(&seeded, &bus, &namespace).await?;
                 line::run(board, line, scores, outlet, surroundings).await?;
                 Ok(())
@@ -397,8 +407,16 @@ impl Composition<'_> {
         let (options, until) = (self.config.publisher.clone(), self.shutdown.clone());
         services.spawn(async move {
             let routes = admin::public_routes(admin_state);
-            let result =
-                publisher::serve(listener, hub, history, routes, async move { until.requested().await }, options).await;
+            let result = publisher::serve(
+                listener,
+                hub,
+                history,
+                routes,
+                async move { until.requested().await },
+                options,
+                cache,
+            )
+            .await;
             ("web", result.map_err(Into::into))
         });
         Ok(())
@@ -434,6 +452,28 @@ impl Composition<'_> {
     fn outlet(&self) -> BusOutlet {
         BusOutlet::new(self.bus.clone(), self.namespace.clone())
     }
+}
+
+/// Shares the table of a publisher that has caught up with the scores. What another one knew is then confirmed or gone.
+async fn share_table(
+    cache: TableCache,
+    hub: Hub,
+    health: Health,
+    shutdown: Shutdown,
+) -> (&'static str, anyhow::Result<()>) {
+    let is_recovering = || health.not_ready().iter().any(|part| part.component == "publisher");
+    let sharing = async {
+        while is_recovering() {
+            tokio::time::sleep(RECOVERY_POLL).await;
+        }
+        cache.settle(&hub);
+        cache.keep(&hub).await;
+    };
+    tokio::select! {
+        () = sharing => {}
+        () = shutdown.requested() => {}
+    }
+    ("cache", Ok(()))
 }
 
 /// Rises with every start, so that readers recognise what is newer.

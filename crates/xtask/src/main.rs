@@ -11,7 +11,7 @@ mod workspace;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use command::{cargo, run, step};
@@ -93,6 +93,19 @@ fn build() -> Result<PathBuf> {
     if technic.is_file() { Ok(technic) } else { Err(format!("the build left no `{}`", technic.display())) }
 }
 
+/// A redis-server for the tests of what publishers share. There is none to download: systems have it.
+fn redis_server() -> Option<PathBuf> {
+    let named = env::var_os("REDIS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let found = named.or_else(|| workspace::on_path(Path::new("redis-server")));
+    match &found {
+        Some(server) => eprintln!("redis-server: {}", server.display()),
+        None => eprintln!(
+            "WITHOUT REDIS, the tests of the shared table are skipped: no redis-server on PATH, and REDIS_SERVER is not set"
+        ),
+    }
+    found
+}
+
 fn test(args: &[OsString]) -> Result<()> {
     let nats_server = nats_server::fetch()?;
     let onnx_runtime = match onnx_runtime::fetch() {
@@ -102,12 +115,16 @@ fn test(args: &[OsString]) -> Result<()> {
             None
         }
     };
+    let redis_server = redis_server();
     let technic = build()?;
     let prepared = |arguments: &[&str]| {
         let mut command = cargo(arguments);
         command.env("NATS_SERVER", &nats_server).env("TECHNIC_BIN", &technic);
         if let Some(library) = &onnx_runtime {
             command.env("ORT_DYLIB_PATH", library);
+        }
+        if let Some(server) = &redis_server {
+            command.env("REDIS_SERVER", server);
         }
         command
     };

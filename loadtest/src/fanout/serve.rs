@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::Router;
 use clap::{Args, ValueEnum};
 use prometheus::Registry;
-use publisher::{BarUpdate, History, Hub, PublisherOptions};
+use publisher::{BarUpdate, History, Hub, PublisherOptions, TableCache};
 use runtime::clock;
 use schemas::{Bar, BarFlags, EventTime, Plan, Symbol, Timeframe};
 use tokio::net::TcpListener;
@@ -57,7 +57,7 @@ async fn publish(listener: TcpListener, rate: u32) -> anyhow::Result<()> {
     });
     // Nobody asks for charts here.
     let history = History::new(Plan::new(["close"; 0]), 0);
-    publisher::serve(listener, hub, history, Router::new(), std::future::pending(), options)
+    publisher::serve(listener, hub, history, Router::new(), std::future::pending(), options, TableCache::memory())
         .await
         .context("the publisher failed")
 }

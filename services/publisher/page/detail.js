@@ -4,6 +4,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { Chart } from "./chart.js";
 import { bandTone, signalMark, signalTone } from "./columns.js";
 import { fixed, gain, percent, price, short, words } from "./format.js";
+import { ask } from "./key.js";
 import { Trace } from "./trace.js";
 
 /** @typedef {import("./types").Detail} Detail @typedef {import("./types").Entry} Entry */
@@ -136,7 +137,7 @@ function useDetail(symbol, entry) {
     const timer = setTimeout(async () => {
       asked.current = { symbol, at: performance.now() };
       try {
-        const answer = await fetch(`/v1/symbols/${encodeURIComponent(symbol)}`, { signal: stop.signal });
+        const answer = await ask(`/v1/symbols/${encodeURIComponent(symbol)}`, { signal: stop.signal });
         const body = await answer.json();
         if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
         setDetail(body);
@@ -244,7 +245,7 @@ function value(number) {
 function Models({ row }) {
   const [models, setModels] = useState(/** @type {{ name: string, version: string, hash: string }[] | null} */ (null));
   useEffect(() => {
-    fetch("/v1/models").then((answer) => answer.json()).then((body) => setModels(body.models)).catch(() => setModels(null));
+    ask("/v1/models").then((answer) => answer.json()).then((body) => setModels(body.models)).catch(() => setModels(null));
   }, []);
   const predictions = /** @type {[string, string][]} */ ([
     ["Gain over the market, 5 days", gain(row.alpha_5d)],

@@ -5,6 +5,7 @@ import { Board, summary, view } from "./board.js";
 import { NARROW_COLUMNS, NARROW_WIDTHS, columnOf } from "./columns.js";
 import { DetailPanel } from "./detail.js";
 import { FilterBar, Menu } from "./filters.js";
+import { KeyDialog, currentKey, forgetKey, keepKey } from "./key.js";
 import { MarketHeader } from "./market.js";
 import { applyTheme, keep, load, toggleWatched } from "./settings.js";
 import { ConnectionState, StatusLine } from "./status.js";
@@ -42,6 +43,7 @@ function App() {
   const [connection, setConnection] = useState(
     /** @type {import("./types").Connection} */ ({ state: "connecting", detail: "", nReconnects: 0, resumed: false }),
   );
+  const [keyReason, setKeyReason] = useState(/** @type {string | null} */ (null));
   const [kind, setKind] = useState("none");
   const [lagMs, setLag] = useState(/** @type {number | null} */ (null));
   const [rate, setRate] = useState(0);
@@ -72,6 +74,12 @@ function App() {
   const current = useRef({ settings, selected, isNarrow });
   current.current = { settings, selected, isNarrow };
   const shownVersion = useRef(-1);
+  const unlock = useRef(() => {});
+  const giveKey = useCallback((/** @type {string} */ key, /** @type {boolean} */ isRemembered) => {
+    keepKey(key, isRemembered);
+    setKeyReason(null);
+    unlock.current();
+  }, []);
 
   const reorder = useCallback(() => {
     const { settings: now } = current.current;
@@ -98,9 +106,11 @@ function App() {
       onData: setKind,
       onBeat: (beat) => setLag(beat.lagMs),
       onConnection: setConnection,
+      onKey: setKeyReason,
       // Values at once, the order later.
       onFrame: () => table.refresh(board),
     });
+    unlock.current = () => stream.unlock();
     const order = setInterval(() => {
       if (document.hidden) return;
       if (shownVersion.current !== board.version) reorder();
@@ -174,6 +184,7 @@ function App() {
       <h1><img src="/page/icon.svg" alt="" width="22" height="22" />technic</h1>
       <${ConnectionState} connection=${connection} />
       <span class="grow"></span>
+      ${keyReason !== null && html`<${KeyDialog} reason=${keyReason} onKey=${giveKey} />`}
       <${Preferences} settings=${settings} onChange=${change} />
     </header>
     <${MarketHeader} summary=${figures} sector=${settings.filters.sector}
@@ -220,6 +231,10 @@ function Preferences({ settings, onChange }) {
       <form class="line" onSubmit=${add}><input name="name" maxlength="24" placeholder="New watchlist" aria-label="Name of a new watchlist" /><button class="plain">Add</button></form>
       <h3>Table</h3>
       <label class="line"><input type="checkbox" checked=${settings.flash} onChange=${(/** @type {any} */ event) => onChange({ flash: event.target.checked })} /> Changes flash</label>
+      ${currentKey() !== null && html`<p class="line"><button type="button" class="plain" onClick=${() => {
+        forgetKey();
+        location.reload();
+      }}>Forget the key</button></p>`}
       <p class="hint">Kept in this browser only. Charts: <a href="https://www.tradingview.com/" rel="noreferrer">TradingView</a> Lightweight Charts™.</p>
     <//>`;
 }

@@ -1,6 +1,7 @@
 // The market as a whole: its regime, its breadth, its sectors.
 
 import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { ask } from "./key.js";
 import { bandTone } from "./columns.js";
 import { fixed, gain, grouped, percent, words } from "./format.js";
 
@@ -85,16 +86,16 @@ function tone(distance) {
 function useMarket(isLive) {
   const [market, setMarket] = useState(/** @type {import("./types").Market | null} */ (null));
   useEffect(() => {
-    const ask = async () => {
+    const renew = async () => {
       try {
-        const answer = await fetch("/v1/regime");
+        const answer = await ask("/v1/regime");
         setMarket(answer.ok ? await answer.json() : null);
       } catch {
         // The line at the bottom says that the server is away.
       }
     };
-    ask();
-    const timer = setInterval(ask, isLive ? REFRESH_MS : 2000);
+    renew();
+    const timer = setInterval(renew, isLive ? REFRESH_MS : 2000);
     return () => clearInterval(timer);
   }, [isLive]);
   return market;

@@ -1,6 +1,7 @@
 // The line at the bottom: how new everything is.
 
 import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { ask } from "./key.js";
 import { grouped, percent, span } from "./format.js";
 
 /** @typedef {import("./types").Status} Status @typedef {import("./types").Connection} Connection */
@@ -9,6 +10,7 @@ const REFRESH_MS = 5000;
 const STATES = {
   connecting: "Connecting",
   live: "Live",
+  locked: "Locked",
   waiting: "Disconnected, connecting again",
   restarting: "The server restarts",
 };
@@ -54,17 +56,17 @@ export function StatusLine({ connection, lagMs, rate, kind }) {
 function useStatus() {
   const [status, setStatus] = useState(/** @type {Status | null} */ (null));
   useEffect(() => {
-    const ask = async () => {
+    const renew = async () => {
       if (document.hidden) return;
       try {
-        const answer = await fetch("/v1/status");
+        const answer = await ask("/v1/status");
         if (answer.ok) setStatus(await answer.json());
       } catch {
         // The stream says that the server is away.
       }
     };
-    ask();
-    const timer = setInterval(ask, REFRESH_MS);
+    renew();
+    const timer = setInterval(renew, REFRESH_MS);
     return () => clearInterval(timer);
   }, []);
   return status;

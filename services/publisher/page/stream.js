@@ -1,5 +1,9 @@
 // The stream of scores: one WebSocket that connects again by itself and goes on where it stopped.
 
+import { closeGate, currentKey, forgetKey, openGate } from "./key.js";
+
+/** Who is closed with it was not let in, or not any longer. */
+const CLOSE_UNAUTHORIZED = 4401;
 const BACKOFF_MS_MAX = 15_000;
 /** Heartbeats that may be missing before the connection counts as dead. */
 const SILENT_HEARTBEATS = 4;
@@ -13,6 +17,7 @@ const SILENT_HEARTBEATS = 4;
  * @property {(kind: string) => void} onData what kind of market the numbers are from
  * @property {(beat: { lagMs: number | null }) => void} onBeat
  * @property {(connection: import("./types").Connection) => void} onConnection
+ * @property {(reason: string | null) => void} onKey a key is needed, and what was wrong with the last one; `null`: no longer
  * @property {() => void} onFrame after each frame, when its events are through
  */
 
@@ -46,7 +51,26 @@ export class Stream {
     this.#socket?.close(4000, "dropped by the page");
   }
 
+  /** Somebody gave a key: with the next connection it is tried. */
+  unlock() {
+    this.#isLocked = false;
+    this.#nFailures = 0;
+    this.#connect();
+  }
+
   #retry = 0;
+  /** Whether there is no sense in another connection before somebody gives a key. */
+  #isLocked = false;
+
+  /** @param {string} reason */
+  #lock(reason) {
+    this.#isLocked = true;
+    forgetKey();
+    closeGate();
+    this.#socket?.close(1000);
+    this.#tell("locked", "");
+    this.#handlers.onKey(reason);
+  }
 
   /** Somebody looks again: no reason to wait any longer. */
   #hurry() {
@@ -72,8 +96,11 @@ export class Stream {
       }
       this.#handlers.onFrame();
     };
-    socket.onclose = ({ reason }) => {
+    socket.onclose = ({ code, reason }) => {
+      if (socket !== this.#socket) return;
       clearTimeout(this.#silence);
+      if (code === CLOSE_UNAUTHORIZED) this.#lock(reason);
+      if (this.#isLocked) return;
       const delay = Math.min(500 * 2 ** this.#nFailures, BACKOFF_MS_MAX) * (0.5 + Math.random() / 2);
       this.#nFailures += 1;
       this.#tell("waiting", reason);
@@ -150,10 +177,15 @@ export class Stream {
       // Numbers of another run mean nothing here.
       if (event.epoch !== this.#epoch) this.#isComplete = false;
       this.#epoch = event.epoch;
-      if (event.auth === "required") {
-        this.#tell("connecting", "the server asks for a key");
+      if (event.auth !== "required") {
+        this.#admit();
+      } else if (currentKey() === null) {
+        this.#lock("");
+      } else {
+        this.#socket?.send(JSON.stringify({ action: "auth", params: currentKey() }));
       }
-      this.#subscribe();
+    } else if (event.status === "authenticated") {
+      this.#admit();
     } else if (event.status === "success") {
       this.#nFailures = 0;
       this.#isResumed = event.recovered === true;
@@ -162,6 +194,12 @@ export class Stream {
     } else if (event.status === "restarting") {
       this.#tell("restarting", "");
     }
+  }
+
+  #admit() {
+    openGate();
+    this.#handlers.onKey(null);
+    this.#subscribe();
   }
 
   /** @param {import("./types").Connection["state"]} state @param {string} detail */

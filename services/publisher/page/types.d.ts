@@ -150,7 +150,7 @@ export interface Settings {
 }
 
 export interface Connection {
-  state: "connecting" | "live" | "waiting" | "restarting";
+  state: "connecting" | "locked" | "live" | "waiting" | "restarting";
   detail: string;
   nReconnects: number;
   resumed: boolean;

@@ -1,4 +1,6 @@
+pub(crate) mod accept;
 pub(crate) mod bus;
+pub(crate) mod cache;
 mod guard;
 mod handshake;
 pub(crate) mod http;

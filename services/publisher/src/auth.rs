@@ -1,12 +1,27 @@
-//! Who may use the publisher: API keys, of which only hashes are kept.
+//! Who may use the publisher: API keys, of which only hashes are kept, and JSON Web Tokens.
+
+mod jwt;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-/// The keys that are let in. Without any, everyone is.
+use crate::config::PublisherOptions;
+use jwt::Tokens;
+
+pub use jwt::{JwtOptions, JwtSecret};
+
+/// The keys and tokens that are let in. Without any, everyone is.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Arc<[Key]>);
+pub struct Keys {
+    keys: Arc<[Key]>,
+    tokens: Option<Tokens>,
+}
+
+/// Why somebody is not let in. Tells nothing that helps to guess a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused(pub &'static str);
 
 /// Who a key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +29,8 @@ pub struct Identity {
     pub name: Arc<str>,
     /// Whether it may change something, not only look.
     pub is_admin: bool,
+    /// How long from now on; `None`: as long as the server runs with this key.
+    pub expires_in: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -23,6 +40,16 @@ struct Key {
 }
 
 impl Keys {
+    /// Everything that the options let in.
+    ///
+    /// # Errors
+    /// Names the option at fault, without its secret.
+    pub fn open(options: &PublisherOptions) -> Result<Self, String> {
+        let keys = Self::parse(&options.keys).map_err(|error| format!("keys: {error}"))?;
+        let tokens = options.jwt.open().map_err(|error| format!("jwt.{error}"))?;
+        Ok(Self { tokens, ..keys })
+    }
+
     /// Reads entries of the configuration: `<name>:<hash>` or `<name>:admin:<hash>`, the hash being the SHA-256 of the
     /// key in hexadecimal digits. A key is a long random text, so nothing slower than that is needed.
     ///
@@ -45,26 +72,42 @@ impl Keys {
             if keys.iter().any(|key| key.hash == hash || *key.identity.name == *name) {
                 return Err(format!("`{name}` or its hash is there twice"));
             }
-            keys.push(Key { identity: Identity { name: name.into(), is_admin }, hash });
+            keys.push(Key { identity: Identity { name: name.into(), is_admin, expires_in: None }, hash });
         }
-        Ok(Self(keys.into()))
+        Ok(Self { keys: keys.into(), tokens: None })
     }
 
-    /// Whether a key is needed.
+    /// Whether a key or a token is needed.
     pub fn are_required(&self) -> bool {
-        !self.0.is_empty()
+        !self.keys.is_empty() || self.tokens.is_some()
     }
 
-    /// Whose key a text is. What is compared are hashes, so the time it takes tells nothing about the key.
-    pub fn identify(&self, secret: &str) -> Option<Identity> {
+    /// Whose key or token a text is. Keys are compared by their hashes, so the time it takes tells nothing about them.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn identify(&self, secret: &str) -> Result<Identity, Refused> {
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        self.0.iter().find(|key| key.hash == hash).map(|key| key.identity.clone())
+        if let Some(key) = self.keys.iter().find(|key| key.hash == hash) {
+            return Ok(key.identity.clone());
+        }
+        match &self.tokens {
+            // A token has three parts.
+            Some(tokens) if secret.matches('.').count() == 2 => tokens.identify(secret),
+            Some(_) if self.keys.is_empty() => Err(Refused("this is no token")),
+            _ => Err(Refused("the key is unknown")),
+        }
     }
 
     /// The same for the value of an `Authorization` header, `Bearer <key>`.
-    pub fn identify_bearer(&self, authorization: &str) -> Option<Identity> {
-        let (scheme, secret) = authorization.split_once(' ')?;
-        if scheme.eq_ignore_ascii_case("bearer") { self.identify(secret.trim()) } else { None }
+    ///
+    /// # Errors
+    /// When it is something else, or the key is unknown.
+    pub fn identify_bearer(&self, authorization: &str) -> Result<Identity, Refused> {
+        match authorization.split_once(' ') {
+            Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => self.identify(secret.trim()),
+            _ => Err(Refused("the header `authorization` is not `Bearer <key>`")),
+        }
     }
 }
 
@@ -92,10 +135,12 @@ mod tests {
     fn a_key_is_known_by_its_hash() {
         let keys = Keys::parse([format!("desk:{ABC}"), format!("ops:admin:{EMPTY}")]).unwrap();
         assert!(keys.are_required() && !Keys::default().are_required());
-        let desk = Some(Identity { name: "desk".into(), is_admin: false });
+        let desk = Ok(Identity { name: "desk".into(), is_admin: false, expires_in: None });
         assert_eq!((keys.identify("abc"), keys.identify_bearer("bearer abc")), (desk.clone(), desk));
         assert!(keys.identify("").unwrap().is_admin);
-        assert_eq!((keys.identify("abcd"), keys.identify_bearer("Basic abc"), keys.identify(ABC)), (None, None, None));
+        for refused in [keys.identify("abcd"), keys.identify_bearer("Basic abc"), keys.identify(ABC)] {
+            assert!(refused.is_err(), "{refused:?}");
+        }
     }
 
     #[test]

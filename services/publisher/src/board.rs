@@ -1,3 +1,5 @@
+pub(crate) mod cached;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -33,6 +35,8 @@ pub struct Board {
     watermarks: Watermarks,
     newest_event_time: Option<EventTime>,
     market: Option<Arc<Market>>,
+    /// Only a shared table vouches for the market so far.
+    is_market_cached: bool,
     /// `None` after a change, until somebody looks.
     ranked: Option<Arc<Ranked>>,
 }
@@ -86,7 +90,12 @@ struct Entry {
     row: Option<Row>,
     /// Why it is not in it, as far as that was said.
     why_not: Option<Cow<'static, str>>,
+    /// Only a table that another publisher shared vouches for it so far.
+    is_cached: bool,
 }
+
+/// What is known of a symbol, without a copy of its row.
+type SharedEntry = (Symbol, Version, Option<Row>, Option<Cow<'static, str>>);
 
 /// Orders the results of a symbol: run of the scores, number of the batch, place in the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,26 +105,26 @@ struct Version {
     place: usize,
 }
 
-/// Where the newest results come from.
 /// One partition of the table, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredPartition {
+struct StoredPartition<'a> {
     source: String,
     models: Vec<ModelRef>,
     watermark: Option<EventTime>,
-    entries: Vec<StoredEntry>,
+    entries: Vec<StoredEntry<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredEntry {
+struct StoredEntry<'a> {
     symbol: Symbol,
     epoch: u64,
     seq: u64,
     place: u64,
-    row: Option<ResultRow>,
+    row: Option<Cow<'a, ResultRow>>,
     why_not: Option<Cow<'static, str>>,
 }
 
+/// Where the newest results come from.
 #[derive(Debug, Clone)]
 struct Origin {
     epoch: u64,
@@ -140,9 +149,9 @@ impl Stage for Board {
             self.watermarks.observe(header.partition, watermark);
         }
         if let Some(market) = market
-            && self.market.as_ref().is_none_or(|known| market.as_of >= known.as_of)
+            && self.market.as_ref().is_none_or(|known| self.is_market_cached || market.as_of >= known.as_of)
         {
-            self.market = Some(Arc::new(market));
+            (self.market, self.is_market_cached) = (Some(Arc::new(market)), false);
         }
         let origin = self.origin(header.epoch, &header.source, models, DataKind::of(&header.source, &rows));
         let mut reasons: BTreeMap<Symbol, Cow<'static, str>> =
@@ -190,23 +199,7 @@ impl Board {
     /// # Panics
     /// Never: plain data serialises to MessagePack.
     pub fn partition_bytes(&self, partition: Partition) -> Vec<u8> {
-        let entries = self.entries.iter().filter(|(symbol, _)| Partition::of(**symbol) == partition);
-        let stored = StoredPartition {
-            source: self.origin.source.to_string(),
-            models: self.origin.models.to_vec(),
-            watermark: self.watermarks.of(partition),
-            entries: entries
-                .map(|(&symbol, entry)| StoredEntry {
-                    symbol,
-                    epoch: entry.version.epoch,
-                    seq: entry.version.seq,
-                    place: entry.version.place as u64,
-                    row: entry.row.as_ref().map(|row| (*row.result).clone()),
-                    why_not: entry.why_not.clone(),
-                })
-                .collect(),
-        };
-        rmp_serde::to_vec(&stored).expect("plain data serialises to MessagePack")
+        self.part(partition).bytes()
     }
 
     /// Takes in what [`Self::partition_bytes`] gave. What it changes in the table comes back as updates.
@@ -214,19 +207,25 @@ impl Board {
     /// # Errors
     /// When the bytes are something else, or of another partition. The board is then unchanged.
     pub fn restore_partition(&mut self, partition: Partition, bytes: &[u8]) -> Result<Vec<Update>, Rejected> {
-        let stored: StoredPartition =
-            rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        if let Some(stray) = stored.entries.iter().find(|entry| Partition::of(entry.symbol) != partition) {
-            return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
-        }
-        if self.entries.len() + stored.entries.len() > SYMBOLS_MAX {
+        let stored = parse_partition(partition, bytes)?;
+        self.check_room(stored.entries.len())?;
+        Ok(self.put_stored(partition, stored))
+    }
+
+    fn check_room(&self, n_entries: usize) -> Result<(), Rejected> {
+        if self.entries.len() + n_entries > SYMBOLS_MAX {
             return Err(Rejected::new("universe_full", format!("more than {SYMBOLS_MAX} symbols")));
         }
+        Ok(())
+    }
+
+    fn put_stored(&mut self, partition: Partition, stored: StoredPartition<'_>) -> Vec<Update> {
         if let Some(watermark) = stored.watermark {
             self.watermarks.observe(partition, watermark);
         }
         let mut updates = Vec::new();
         for StoredEntry { symbol, epoch, seq, place, row, why_not } in stored.entries {
+            let row = row.map(Cow::into_owned);
             let data = DataKind::of(&stored.source, row.as_slice());
             let origin = self.origin(epoch, &stored.source, stored.models.clone(), data);
             if let Some(row) = &row {
@@ -235,7 +234,7 @@ impl Board {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             updates.extend(self.put(symbol, Version { epoch, seq, place }, row.ok_or(why_not), &origin, None));
         }
-        Ok(updates)
+        updates
     }
 
     /// The table as it is now. Cheap unless it changed since the last call: then it is ranked anew.
@@ -325,7 +324,11 @@ impl Board {
         origin: &Origin,
         ingest_time: Option<EventTime>,
     ) -> Option<Update> {
-        let known = self.entries.get_mut(&symbol);
+        let mut known = self.entries.get_mut(&symbol);
+        if let Some(entry) = &mut known {
+            // Whoever puts it knows the symbol.
+            entry.is_cached = false;
+        }
         let known_row = known.as_ref().and_then(|entry| entry.row.as_ref());
         let is_behind = match (known_row, &result) {
             (Some(known_row), Ok(result)) => result.position() < known_row.result.position(),
@@ -346,8 +349,10 @@ impl Board {
                 // A reason is no update of the table: who follows it is told of rows.
                 (entry.version, entry.why_not) = (version, why_not);
             }
-            Some(entry) => *entry = Entry { version, u, row: row.clone(), why_not },
-            None => drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), why_not })),
+            Some(entry) => *entry = Entry { version, u, row: row.clone(), why_not, is_cached: false },
+            None => {
+                drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), why_not, is_cached: false }))
+            }
         }
         if is_same {
             return None;
@@ -366,6 +371,16 @@ impl Board {
             ingest_time,
         })
     }
+}
+
+/// Reads what [`Board::partition_bytes`] gave.
+fn parse_partition(partition: Partition, bytes: &[u8]) -> Result<StoredPartition<'static>, Rejected> {
+    let stored: StoredPartition<'static> =
+        rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
+    if let Some(stray) = stored.entries.iter().find(|entry| Partition::of(entry.symbol) != partition) {
+        return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
+    }
+    Ok(stored)
 }
 
 impl Default for Origin {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Keys;
+use crate::auth::{JwtOptions, Keys};
 use crate::limits::Limits;
 
 /// About ten years of sessions.
@@ -20,7 +20,7 @@ pub struct PublisherOptions {
     pub heartbeat: Duration,
     /// WebSocket connections at the same time; one more is answered with 503.
     pub connections_max: usize,
-    /// A client that takes no byte for so long is dropped.
+    /// A client that takes no byte for so long is dropped, and one whose request takes so long to arrive.
     #[serde(with = "humantime_serde")]
     pub write_stall_max: Duration,
     /// HTTP requests that one address may make in a second, in the long run; 0: as many as it likes.
@@ -34,6 +34,7 @@ pub struct PublisherOptions {
     /// Who may connect, as [`Keys::parse`] reads it. Nobody needs a key when there is none, but then only this machine
     /// is listened to.
     pub keys: Vec<String>,
+    pub jwt: JwtOptions,
     pub limits: Limits,
 }
 
@@ -49,6 +50,7 @@ impl Default for PublisherOptions {
             cors_origins: Vec::new(),
             bars_max: 250,
             keys: Vec::new(),
+            jwt: JwtOptions::default(),
             limits: Limits::default(),
         }
     }
@@ -60,12 +62,11 @@ impl PublisherOptions {
         let mut problems = Vec::new();
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
             problems.push(format!("listen: `{}` is no address and port", self.listen));
-        } else if self.keys.is_empty() && !is_loopback(&self.listen) {
-            problems.push(format!("listen: `{}` can be reached by others, which needs `publisher.keys`", self.listen));
+        } else if self.keys.is_empty() && !self.jwt.is_on() && !is_loopback(&self.listen) {
+            let needed = "needs `publisher.keys` or `publisher.jwt`";
+            problems.push(format!("listen: `{}` can be reached by others, which {needed}", self.listen));
         }
-        if let Err(error) = Keys::parse(&self.keys) {
-            problems.push(format!("keys: {error}"));
-        }
+        problems.extend(Keys::open(self).err());
         problems.extend(self.limits.problems());
         for (key, span) in [("heartbeat", self.heartbeat), ("write_stall_max", self.write_stall_max)] {
             if span < Duration::from_millis(10) {
@@ -105,6 +106,7 @@ fn is_loopback(listen: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::JwtSecret;
 
     #[test]
     fn the_defaults_are_sound_and_every_problem_is_named() {
@@ -119,6 +121,7 @@ mod tests {
             cors_origins: ["*", "desk.example", "https://a.example/b"].map(String::from).to_vec(),
             bars_max: 1_000_000,
             keys: vec!["desk".to_owned()],
+            jwt: JwtOptions::default(),
             limits: Limits { message_bytes: 10, ..Limits::default() },
         };
         let named: Vec<String> =
@@ -134,6 +137,13 @@ mod tests {
         ];
         let expected = [&once[..], &["cors_origins"; 3], &["bars_max"]].concat();
         assert_eq!(named, expected);
+        let jwt = JwtOptions { secret: Some(JwtSecret::new("too short")), ..JwtOptions::default() };
+        let weak = PublisherOptions { jwt, ..PublisherOptions::default() };
+        assert_eq!(weak.problems(), ["jwt.secret: it has 9 bytes, 32 are needed"]);
+        assert!(!format!("{weak:?}").contains("too short"));
+        let jwt = JwtOptions { secret_file: Some("no/such/file".into()), ..JwtOptions::default() };
+        let problems = PublisherOptions { jwt, ..PublisherOptions::default() }.problems();
+        assert!(problems[0].starts_with("jwt.secret_file: `no/such/file`: "), "{problems:?}");
         let open = PublisherOptions {
             cors_origins: ["https://desk.example", "http://localhost:3000"].map(String::from).to_vec(),
             requests_per_second: 0,

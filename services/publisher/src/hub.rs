@@ -8,6 +8,7 @@ use pipeline::{Rejected, Restore, Stage};
 use prometheus::Registry;
 use schemas::{Alert, EventTime, Partition, ResultV1, ScoreBatch, Symbol};
 
+use crate::board::cached::{Head, Part};
 use crate::board::{Board, DataKind, Row, Update};
 use crate::burst::{BurstClock, BurstTime};
 use crate::channel::Channel;
@@ -20,7 +21,7 @@ use crate::snapshot::Snapshot;
 const LAG_UNKNOWN: i64 = -1;
 
 /// Version of the snapshot bytes; it names their layout.
-const SNAPSHOT_VERSION: u64 = 2;
+pub(crate) const SNAPSHOT_VERSION: u64 = 2;
 
 /// The table, shared by the run loop that writes it and the transports that present it.
 ///
@@ -144,7 +145,47 @@ impl Hub {
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        self.board().snapshot()
+        let mut board = self.board();
+        let metrics = self.metrics();
+        let reads = if board.is_ranked() { &metrics.table_hits } else { &metrics.table_misses };
+        reads.inc();
+        board.snapshot()
+    }
+
+    /// Forgets the ranked table, which the next reader makes anew.
+    pub(crate) fn forget_ranked(&self) {
+        self.board().forget_ranked();
+    }
+
+    /// Takes in a table that another publisher shared, before anything else does.
+    pub(crate) fn restore_shared(&self, entries: &[(String, Vec<u8>)]) -> Result<Head, Rejected> {
+        let (head, updates) = self.board().restore_shared(entries)?;
+        self.apply(&updates);
+        Ok(head)
+    }
+
+    /// How many rows only a shared table vouches for.
+    pub(crate) fn n_cached(&self) -> usize {
+        self.board().n_cached()
+    }
+
+    /// Ends what [`Self::restore_shared`] began, once everything is known that the bus has: what only the shared table knew
+    /// leaves. How many rows that were.
+    pub(crate) fn retract_cached(&self) -> usize {
+        let updates = self.board().retract_cached();
+        self.apply(&updates);
+        updates.len()
+    }
+
+    /// The partitions that changed after the update `u`, and what belongs to the whole table, as of the update that comes
+    /// along. The rows are shared, so this is quick; writing them is for another thread.
+    pub(crate) fn changed_since(&self, u: u64) -> (u64, Head, Vec<Partition>) {
+        let board = self.board();
+        (board.u(), board.head(self.now()), board.changed_since(u))
+    }
+
+    pub(crate) fn part(&self, partition: Partition) -> Part {
+        self.board().part(partition)
     }
 
     pub fn row(&self, symbol: Symbol) -> Option<Row> {

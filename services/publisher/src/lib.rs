@@ -26,18 +26,17 @@ mod session;
 mod snapshot;
 mod sort;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use adapters::bus::{HubOutlet, follow_alerts, seed};
-pub use auth::{Identity, Keys};
+pub use adapters::cache::TableCache;
+pub use auth::{Identity, JwtOptions, JwtSecret, Keys, Refused};
 pub use board::{Board, DataKind, Row, Update};
 pub use channel::Channel;
 pub use config::PublisherOptions;
@@ -82,7 +81,7 @@ pub enum PublisherError {
 }
 
 /// Answers on `listener` until `shutdown`, then says goodbye to every client. `extra_routes` (`/livez`, `/metrics` …)
-/// are answered on the same port.
+/// are answered on the same port. `cache` is what the status tells of and an admin may clear.
 ///
 /// # Errors
 /// When the options are invalid or the listener fails.
@@ -93,26 +92,21 @@ pub async fn serve(
     extra_routes: Router,
     shutdown: impl Future<Output = ()> + Send,
     options: PublisherOptions,
+    cache: TableCache,
 ) -> Result<(), PublisherError> {
     let problems = options.problems();
     if !problems.is_empty() {
         return Err(PublisherError::Options(problems));
     }
-    let (stop, mut is_stopping) = watch::channel(false);
-    let keys = Keys::parse(&options.keys).map_err(|problem| PublisherError::Options(vec![problem]))?;
+    let (stop, is_stopping) = watch::channel(false);
+    let keys = Keys::open(&options).map_err(|problem| PublisherError::Options(vec![problem]))?;
     // Dropping the set ends the task.
     let mut pulses = JoinSet::new();
     let fanout = hub.clone();
     pulses.spawn(async move { fanout.fanout().run().await });
-    let router = adapters::http::router(hub, history, keys, options, is_stopping.clone(), extra_routes);
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY is not available");
-        }
-    });
-    let stopping = async move { stopped(&mut is_stopping).await };
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = async { axum::serve(listener, router).with_graceful_shutdown(stopping).await };
+    let head_max = options.write_stall_max;
+    let router = adapters::http::router(hub, history, keys, options, cache, is_stopping.clone(), extra_routes);
+    let server = adapters::accept::serve(listener, router, head_max, is_stopping);
     let mut server = std::pin::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.map_err(PublisherError::Serve),

@@ -146,3 +146,38 @@ async fn a_stalled_client_finds_the_exact_table_when_it_reads_again() {
     client.mirror.check_equals(&server.hub);
     assert!(client.mirror.n_gaps > 0);
 }
+
+#[tokio::test]
+async fn who_sends_a_request_byte_by_byte_is_cut_off_and_delays_nobody() {
+    let options = PublisherOptions { write_stall_max: Duration::from_millis(700), ..PublisherOptions::default() };
+    let mut server = Server::start_with(options).await;
+    server.publish(vec![row("A", 60.0, 1)]);
+    let body = "POST /v1/scan HTTP/1.1\r\nhost: x\r\ncontent-length: 4000\r\n\r\n";
+    // The head of an upgrade, the head of a request, one on a connection that has had an answer, a body; and nothing at all.
+    let answered = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\n";
+    for begun in [HANDSHAKE.trim_end(), "GET /v1/scan HTTP/1.1\r\n", answered, body, ""] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let drip = tokio::spawn(async move {
+            // Until the server has closed.
+            while begun.is_empty() || writing.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        let began = tokio::time::Instant::now();
+        let mut answer = Vec::new();
+        timeout(DEADLINE, reading.read_to_end(&mut answer)).await.expect("is cut off").ok();
+        let held = began.elapsed();
+        assert!(held < Duration::from_secs(10), "{begun:?} was held for {held:?}");
+        drip.abort();
+        assert_eq!(server.get("/v1/scan").await.symbols(), ["A"]);
+    }
+    // A client that has been let in is no request any more.
+    let mut client = server.connect().await;
+    client.subscribe("SC.*").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.publish(vec![row("A", 61.0, 2)]);
+    client.follow(2).await;
+    client.mirror.check_equals(&server.hub);
+}

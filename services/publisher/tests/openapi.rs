@@ -40,7 +40,9 @@ async fn every_described_path_answers_and_every_reference_leads_somewhere() {
     server.publish(vec![support::row("A", 60.0, 1)]);
     let document = server.get("/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
-    for path in document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/v1/")) {
+    let described = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/"));
+    // What only a POST asks for needs more than a path.
+    for (path, _) in described.filter(|(_, operations)| !operations["get"].is_null()) {
         let answer = server.get(&path.replace("{symbol}", "A")).await;
         // There is no regime without closes of its index, and that is said by a problem of its own.
         let expected = if path == "/v1/regime" { 404 } else { 200 };

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::http::App;
 use super::problem::Problem;
 use super::websocket::Connection;
+use crate::auth::Refused;
 use crate::format::Format;
 
 const WEBSOCKET_VERSION: &str = "13";
@@ -29,9 +30,9 @@ pub(super) async fn upgrade(State(app): State<App>, mut request: Request) -> Res
     let format = header_tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).find_map(of);
     let identity = match headers.get(header::AUTHORIZATION).filter(|_| app.keys.are_required()) {
         None => None,
-        Some(authorization) => match authorization.to_str().ok().and_then(|text| app.keys.identify_bearer(text)) {
-            None => return Problem::new(StatusCode::UNAUTHORIZED, "the key is unknown").into_response(),
-            identity => identity,
+        Some(authorization) => match app.keys.identify_bearer(authorization.to_str().unwrap_or_default()) {
+            Err(Refused(reason)) => return Problem::new(StatusCode::UNAUTHORIZED, reason).into_response(),
+            Ok(identity) => Some(identity),
         },
     };
     let Ok(permit) = Arc::clone(&app.connections).try_acquire_owned() else {

@@ -1,3 +1,4 @@
+mod admin;
 pub(super) mod answer;
 mod documents;
 mod fields;
@@ -22,6 +23,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::cache::TableCache;
 use super::problem::Problem;
 use super::{guard, handshake, page};
 use crate::auth::Keys;
@@ -43,6 +45,7 @@ pub(crate) struct App {
     pub(crate) is_stopping: watch::Receiver<bool>,
     pub(crate) keys: Keys,
     pub(crate) shares: Arc<Shares>,
+    pub(crate) cache: TableCache,
 }
 
 pub(crate) fn router(
@@ -50,12 +53,13 @@ pub(crate) fn router(
     history: History,
     keys: Keys,
     options: PublisherOptions,
+    cache: TableCache,
     is_stopping: watch::Receiver<bool>,
     extra: Router,
 ) -> Router {
     let connections = Arc::new(Semaphore::new(options.connections_max));
     let options = Arc::new(options);
-    let app = App { hub, history, options, connections, is_stopping, keys, shares: Arc::default() };
+    let app = App { hub, history, options, connections, is_stopping, keys, shares: Arc::default(), cache };
     let (rest, _) = rest().split_for_parts();
     let compress = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let limits = limits::Limits::new(&app.options);
@@ -90,6 +94,7 @@ pub(crate) fn rest() -> OpenApiRouter<App> {
         .routes(routes!(market::regime))
         .routes(routes!(market::models))
         .routes(routes!(status::status))
+        .routes(routes!(admin::clear_cache))
 }
 
 /// `None` when no other origin may read the answers, which is the default.

@@ -49,6 +49,7 @@ const FILES: &[File] = files! {
     "/page/detail.js": SCRIPT = "detail.js",
     "/page/filters.js": SCRIPT = "filters.js",
     "/page/format.js": SCRIPT = "format.js",
+    "/page/key.js": SCRIPT = "key.js",
     "/page/market.js": SCRIPT = "market.js",
     "/page/settings.js": SCRIPT = "settings.js",
     "/page/status.js": SCRIPT = "status.js",

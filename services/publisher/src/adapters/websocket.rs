@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::http::App;
 use super::observed::Observed;
-use crate::auth::Identity;
+use crate::auth::{Identity, Refused};
 use crate::channel::{Channel, Topic};
 use crate::fanout::Delta;
 use crate::format::Format;
@@ -71,7 +71,11 @@ enum Standing {
     Unknown {
         until: Instant,
     },
-    Known(Lease),
+    Known {
+        lease: Lease,
+        name: Arc<str>,
+        until: Option<Instant>,
+    },
 }
 
 /// Why a connection ends.
@@ -152,7 +156,7 @@ impl<'a> Connection<'a> {
                     (has_news, flush_at) = (false, Instant::now() + self.flush_period);
                 }
                 _ = sweep.tick(), if self.session.ages() => self.sweep().await?,
-                () = self.standing.expired() => return Err(End::Unauthorized("no key came in time")),
+                reason = self.standing.expired() => return Err(self.expire(reason).await),
             }
         }
     }
@@ -176,7 +180,7 @@ impl<'a> Connection<'a> {
         self.n_pings_unanswered = 0;
         let is_allowed = self.bucket.take()
             && match &self.standing {
-                Standing::Known(lease) => lease.take(),
+                Standing::Known { lease, .. } => lease.take(),
                 _ => true,
             };
         if !is_allowed {
@@ -210,15 +214,15 @@ impl<'a> Connection<'a> {
                 let status = Status::Pong { id: id.as_ref() };
                 self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
             }
+            Action::Auth { .. } if !self.app.keys.are_required() => {
+                self.refuse(&Refusal::bad(id.as_ref(), "no key is needed here")).await
+            }
             Action::Auth { secret } => match self.app.keys.identify(&secret) {
-                Some(identity) => self.admit(id, &identity).await,
-                None if !self.app.keys.are_required() => {
-                    self.refuse(&Refusal::bad(id.as_ref(), "no key is needed here")).await
-                }
-                None => {
-                    let message = "the key is unknown".to_owned();
+                Ok(identity) => self.admit(id, &identity).await,
+                Err(Refused(reason)) => {
+                    let message = reason.to_owned();
                     self.refuse(&Refusal { id, code: RefusalCode::Unauthorized, message }).await?;
-                    Err(End::Unauthorized("the key is unknown"))
+                    Err(End::Unauthorized(reason))
                 }
             },
             Action::Unsubscribe { topics } => {
@@ -237,10 +241,18 @@ impl<'a> Connection<'a> {
 
     /// Lets a known client in.
     async fn admit(&mut self, id: Option<Value>, identity: &Identity) -> Result<(), End> {
-        let Some(lease) = self.app.shares.lease(&identity.name, &self.app.options.limits) else {
-            return Err(End::TooMany("the key has too many connections"));
-        };
-        self.standing = Standing::Known(lease);
+        // What outlives the calendar needs no timer.
+        let expires_at = identity.expires_in.and_then(|span| Instant::now().checked_add(span));
+        match &mut self.standing {
+            // A newer token of the same person: what it has taken of the limits stays taken.
+            Standing::Known { name, until, .. } if *name == identity.name => *until = expires_at,
+            _ => {
+                let Some(lease) = self.app.shares.lease(&identity.name, &self.app.options.limits) else {
+                    return Err(End::TooMany("the key has too many connections"));
+                };
+                self.standing = Standing::Known { lease, name: Arc::clone(&identity.name), until: expires_at };
+            }
+        }
         let status = Status::Authenticated { id: id.as_ref(), key: &identity.name };
         self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
     }
@@ -274,7 +286,7 @@ impl<'a> Connection<'a> {
     fn lease_subscriptions(&mut self, added: &[Topic]) -> bool {
         let n_named = self.session.n_named_with(added);
         match &mut self.standing {
-            Standing::Known(lease) => lease.subscribe(n_named, &self.app.options.limits),
+            Standing::Known { lease, .. } => lease.subscribe(n_named, &self.app.options.limits),
             _ => true,
         }
     }
@@ -283,6 +295,15 @@ impl<'a> Connection<'a> {
         let (subs, seq) = (self.session.subscriptions(), self.session.sequences());
         let status = Status::Success { id, subs, recovered, seq, data: self.app.hub.data() };
         self.send(Frame::of(self.format, &ServerEvent::Status(status))).await
+    }
+
+    /// Says why, as the reason of a close is not always shown.
+    async fn expire(&mut self, reason: &'static str) -> End {
+        let message = reason.to_owned();
+        match self.refuse(&Refusal { id: None, code: RefusalCode::Unauthorized, message }).await {
+            Ok(()) => End::Unauthorized(reason),
+            Err(end) => end,
+        }
     }
 
     async fn refuse(&mut self, refusal: &Refusal) -> Result<(), End> {
@@ -409,11 +430,18 @@ impl<'a> Connection<'a> {
 }
 
 impl Standing {
-    /// Returns when the client has been unknown for too long.
-    async fn expired(&self) {
+    /// Returns when the client has been unknown for too long, or is not known any more.
+    async fn expired(&self) -> &'static str {
         match self {
-            Self::Unknown { until } => sleep_until(*until).await,
-            Self::Open | Self::Known(_) => std::future::pending().await,
+            Self::Unknown { until } => {
+                sleep_until(*until).await;
+                "no key came in time"
+            }
+            Self::Known { until: Some(until), .. } => {
+                sleep_until(*until).await;
+                "the token has expired"
+            }
+            Self::Open | Self::Known { until: None, .. } => std::future::pending().await,
         }
     }
 }

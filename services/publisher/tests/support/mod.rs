@@ -9,7 +9,7 @@ use axum::routing::get;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pipeline::Stage as _;
 use prometheus::Registry;
-use publisher::{History, Hub, PublisherError, PublisherOptions, Update};
+use publisher::{History, Hub, PublisherError, PublisherOptions, TableCache, Update};
 use schemas::{
     Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts, MeritParts,
     ModelRef, Partition, Plan, ResultRow, ScoreBatch, Symbol, Timeframe, WhyNot,
@@ -112,17 +112,22 @@ impl Server {
     }
 
     pub(crate) async fn start_with(options: PublisherOptions) -> Self {
+        Self::start_cached("k3f9", options, TableCache::memory()).await
+    }
+
+    /// A run of its own name beside the cache.
+    pub(crate) async fn start_cached(epoch: &str, options: PublisherOptions, cache: TableCache) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let registry = Registry::new();
         let started = Instant::now();
         let clock = move || EventTime(5_000_000 + i64::try_from(started.elapsed().as_nanos()).unwrap());
-        let hub = Hub::new("k3f9", clock, &registry).unwrap();
+        let hub = Hub::new(epoch, clock, &registry).unwrap();
         let history = History::new(Plan::new(["n_bars", "sma20"]), options.bars_max);
         let (stop, stopped) = oneshot::channel::<()>();
         let extra = Router::new().route("/livez", get(async || "ok"));
-        let serving =
-            publisher::serve(listener, hub.clone(), history.clone(), extra, async { drop(stopped.await) }, options);
+        let until = async { drop(stopped.await) };
+        let serving = publisher::serve(listener, hub.clone(), history.clone(), extra, until, options, cache);
         Self { address, hub, history, registry, seq: 0, stop: Some(stop), task: tokio::spawn(serving) }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::super::problem::Problem;
-use super::{App, answer, market, rest, scan, status, symbols};
+use super::{App, admin, answer, market, rest, scan, status, symbols};
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&document()).expect("a document serialises to JSON");
@@ -93,6 +93,7 @@ fn components() -> Map<String, Value> {
     generator.subschema_for::<market::UniverseAnswer<'_>>();
     generator.subschema_for::<market::ModelsAnswer<'_>>();
     generator.subschema_for::<status::StatusAnswer<'_>>();
+    generator.subschema_for::<admin::ClearedAnswer>();
     generator.subschema_for::<Problem>();
     let mut schemas = generator.take_definitions(true);
     let parts = ["ResultRow", "SymbolDetail"].map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));

@@ -110,8 +110,10 @@ pub(super) async fn scan(State(app): State<App>, request: Request) -> Result<Res
 )]
 pub(super) async fn scan_by_body(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX)
+    let reading = axum::body::to_bytes(body, BODY_BYTES_MAX);
+    let body = tokio::time::timeout(app.options.write_stall_max, reading)
         .await
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"))?
         .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body exceeds {BODY_BYTES_MAX} bytes")))?;
     Ok(answer(app, parts.headers, ScanRequest::from_body(&body)?).await?.0)
 }
