@@ -378,7 +378,7 @@ impl Composition<'_> {
         });
 
         let mut line = self.line("results", BatchKind::Score, None)?;
-        line.refresh = line.refresh.max(RESULTS_REFRESH);
+        line.refresh = line.refresh.max(RESULTS_REFRESH) / RESULTS_REFRESH_STEPS;
         let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
         services.spawn(async move {
             let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;

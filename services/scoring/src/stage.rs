@@ -12,9 +12,12 @@ use crate::table::Table;
 /// A burst is a change of at least this share of the rows.
 const BURST_SHARE: f64 = 0.1;
 
-/// A refresh is done in so many steps, a partition each, spread over its period: a bar that arrives meanwhile waits for
-/// one step, not for all rows.
-pub const REFRESH_STEPS: u8 = N_PARTITIONS;
+/// The rows of a partition are refreshed in so many steps: some fifty rows of a whole market each.
+const STEPS_PER_PARTITION: u16 = 2;
+
+/// A refresh is done in so many steps, spread over its period: a bar that arrives meanwhile waits for one step, in every
+/// service behind this one, and not for all rows.
+pub const REFRESH_STEPS: u16 = N_PARTITIONS as u16 * STEPS_PER_PARTITION;
 
 /// Refresh periods without news after which the table is at rest, although little changed and no watermark moved: a
 /// trickle of lone bars must not publish the whole universe every time it pauses.
@@ -46,7 +49,7 @@ pub struct ScoringStage {
     /// Something arrived since the refresh under way began.
     has_news: bool,
     /// The next step of the refresh under way.
-    step: u8,
+    step: u16,
     /// Whether there was news for it.
     is_refreshing: bool,
     /// Refresh periods since something arrived.
@@ -160,11 +163,13 @@ impl ScoringStage {
         self.send(out);
     }
 
-    /// One step of a coarse refresh: the rows of one partition.
+    /// One step of a coarse refresh: some rows of one partition.
     fn refresh_step(&mut self, out: &mut Vec<ScoreBatch>) {
-        let Some(partition) = Partition::new(self.step) else { return };
+        let partition = u8::try_from(self.step / STEPS_PER_PARTITION).ok().and_then(Partition::new);
+        let Some(partition) = partition else { return };
+        let share = (usize::from(self.step % STEPS_PER_PARTITION), usize::from(STEPS_PER_PARTITION));
         let Self { table, setup, outbox, .. } = self;
-        table.refresh_partition(partition, setup.timeframe, &setup.options, outbox);
+        table.refresh_partition(partition, share, setup.timeframe, &setup.options, outbox);
         self.send(out);
     }
 

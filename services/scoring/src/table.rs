@@ -242,11 +242,12 @@ impl Table {
         }
     }
 
-    /// In mid-burst: publishes the rows of one partition that moved by more than may wait, against the others as they
+    /// In mid-burst: publishes the rows of a part of one partition that moved by more than may wait, against the others as they
     /// were when the columns were last sorted. Rows that changed since stand nowhere yet and are left out.
     pub(crate) fn refresh_partition(
         &mut self,
         partition: Partition,
+        (part, n_parts): (usize, usize),
         timeframe: Timeframe,
         options: &ScoringOptions,
         out: &mut Outbox,
@@ -258,7 +259,7 @@ impl Table {
                 || (shown.merit - now.merit).abs() >= options.min_delta
         };
         let n_rows = self.by_partition.get(partition.index()).map_or(0, Vec::len);
-        for number in 0..n_rows {
+        for number in n_rows * part / n_parts..n_rows * (part + 1) / n_parts {
             let at = self.by_partition[partition.index()][number];
             if self.rows[at].is_changed && self.columns_are_stale {
                 continue;
