@@ -464,8 +464,8 @@ mod tests {
             let batch = forming(&features(&vec![0.5; n_rows]));
             allocation_counter::measure(|| stage.on_batch(batch, out).unwrap()).count_total
         };
-        count(&mut stage, &mut out, 500);
-        for n_rows in [1, 8, 500] {
+        count(&mut stage, &mut out, 250);
+        for n_rows in [1, 8, 250] {
             // The rows, the list of models, and of each its name, version and hash.
             assert_eq!(count(&mut stage, &mut out, n_rows), 1 + 1 + 3 * 3, "{n_rows} rows");
         }
