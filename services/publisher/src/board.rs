@@ -351,7 +351,7 @@ impl Board {
             }
             Some(entry) => *entry = Entry { version, u, row: row.clone(), why_not, is_cached: false },
             None => {
-                drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), why_not, is_cached: false }))
+                drop(self.entries.insert(symbol, Entry { version, u, row: row.clone(), why_not, is_cached: false }));
             }
         }
         if is_same {

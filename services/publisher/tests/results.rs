@@ -1,5 +1,7 @@
 //! What is published of a result at once, and what waits.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod support;
 
 use pipeline::Stage as _;
