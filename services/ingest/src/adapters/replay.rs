@@ -187,12 +187,15 @@ mod tests {
         let dir = folder(&ROWS);
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();
         assert!(feed.instruments().is_empty());
-        assert_eq!(feed.missing_files(), [UNIVERSE_FILE, "fundamentals.parquet", "market_ref_daily.parquet"]);
+        assert_eq!(
+            feed.missing_files(),
+            [UNIVERSE_FILE, "fundamentals.parquet", "market_ref_daily.parquet", "events.parquet"]
+        );
         assert_eq!((feed.n_bars_total(), feed.source()), (Some(5), "replay"));
         write(&dir, UNIVERSE_FILE, &mut df!("symbol" => ["B", "Z"]).unwrap());
         let mut feed = ReplayFeed::open(dir.path(), &ReplayOptions::default()).unwrap();
         let symbols: Vec<String> = feed.instruments().iter().map(|found| found.symbol.to_string()).collect();
-        assert_eq!((feed.missing_files().len(), symbols), (2, vec!["B".to_owned()]));
+        assert_eq!((feed.missing_files().len(), symbols), (3, vec!["B".to_owned()]));
         assert!(feed.instruments().is_empty());
         assert_eq!(feed.next_step().unwrap().wait, Duration::ZERO);
     }
