@@ -83,10 +83,10 @@ impl World {
                 assert_eq!(delivery.subject, Namespace::Live.result(result.symbol));
                 let text = std::str::from_utf8(&delivery.payload).expect("JSON is text");
                 let (_, row) = text.split_once(r#","row":"#).expect("a result has a row");
-                let row = row.strip_suffix('}').expect("the row comes last");
-                if row == "null" {
+                if result.row.is_none() {
                     rows.remove(result.symbol.as_str());
                 } else {
+                    let row = row.strip_suffix('}').expect("the row comes last, where there is one");
                     rows.insert(result.symbol.to_string(), row.to_owned());
                 }
                 if delivery.sequence >= newest {

@@ -781,14 +781,13 @@ fn the_configuration_is_printed_or_all_its_faults_are_named() {
     fs::write(&file, &printed).unwrap();
     assert_eq!(run(["check-config", "--config", text(&file)]).expect(0, &[]).stdout, printed);
 
-    fs::write(&file, "buss = \"memory\"\ncache = \"redis://x\"\n[scoring]\nmin_barz = 3\nmin_delta = \"much\"\n")
-        .unwrap();
+    fs::write(&file, "buss = \"memory\"\ncache = \"memory\"\n[scoring]\nmin_barz = 3\nmin_delta = \"much\"\n").unwrap();
     let settings = [("TECHNIC__INGEST__SOURCE", "yahoo"), ("TECHNIC__ADMIN__LISTEM", "auto")];
     let refused = run_with(&settings, ["check-config", "--config", text(&file)]);
     let named =
         ["buss", "scoring.min_barz", "scoring.min_delta", "admin.listem", text(&file), "TECHNIC__ADMIN__LISTEM"];
     assert_eq!(refused.expect(2, &named).stdout, "");
-    fs::write(&file, "cache = \"redis://x\"\n").unwrap();
+    fs::write(&file, "cache = \"memcached://x\"\n").unwrap();
     let settings = [("TECHNIC__INGEST__SOURCE", "yahoo")];
     run_with(&settings, ["check-config", "--config", text(&file)]).expect(2, &["cache", "ingest.source", "yahoo"]);
     fs::write(&file, "this is no toml").unwrap();

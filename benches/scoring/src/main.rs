@@ -21,7 +21,7 @@ use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const N_ROUNDS: usize = 31;
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "n_bars",
     "sma20",
     "sma50",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 15] = [
     "atr_pct_14",
     "ret_5d",
     "dollar_vol_20",
+    "bb_upper20",
     "high_5",
     "low_5",
     "high_10",
@@ -213,6 +214,7 @@ impl Market {
                 atr,
                 0.2 * (self.unit() - 0.5),
                 close * volume,
+                close * 1.05,
                 close * 1.02,
                 close * 0.98,
                 close * 1.03,
