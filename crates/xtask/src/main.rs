@@ -5,13 +5,14 @@ mod deny;
 mod nats_server;
 mod onnx_runtime;
 mod page;
+mod redis_server;
 mod version;
 mod wheel;
 mod workspace;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use command::{cargo, run, step};
@@ -22,7 +23,7 @@ type Result<T> = std::result::Result<T, String>;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  fetch-tools   find or download nats-server and the ONNX Runtime library, and print where they are
+  fetch-tools   find or download nats-server, the ONNX Runtime library and redis-server, and print where they are
   test [ARGS]   everything the tests need, doc tests, the page in a browser, then all tests;
                 ARGS go to the test runner (and leave out the first two)
   page          the page's tests only; takes the pictures of the README
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
 fn fetch_tools() -> Result<()> {
     println!("{}", nats_server::fetch()?.display());
     println!("{}", onnx_runtime::fetch()?.display());
+    println!("{}", redis_server::fetch()?.display());
     Ok(())
 }
 
@@ -93,19 +95,6 @@ fn build() -> Result<PathBuf> {
     if technic.is_file() { Ok(technic) } else { Err(format!("the build left no `{}`", technic.display())) }
 }
 
-/// A redis-server for the tests of what publishers share. There is none to download: systems have it.
-fn redis_server() -> Option<PathBuf> {
-    let named = env::var_os("REDIS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let found = named.or_else(|| workspace::on_path(Path::new("redis-server")));
-    match &found {
-        Some(server) => eprintln!("redis-server: {}", server.display()),
-        None => eprintln!(
-            "WITHOUT REDIS, the tests of the shared table are skipped: no redis-server on PATH, and REDIS_SERVER is not set"
-        ),
-    }
-    found
-}
-
 fn test(args: &[OsString]) -> Result<()> {
     let nats_server = nats_server::fetch()?;
     let onnx_runtime = match onnx_runtime::fetch() {
@@ -115,7 +104,13 @@ fn test(args: &[OsString]) -> Result<()> {
             None
         }
     };
-    let redis_server = redis_server();
+    let redis_server = match redis_server::fetch() {
+        Ok(server) => Some(server),
+        Err(why) => {
+            eprintln!("WITHOUT REDIS, the tests of the shared table are skipped: {why}");
+            None
+        }
+    };
     let technic = build()?;
     let prepared = |arguments: &[&str]| {
         let mut command = cargo(arguments);

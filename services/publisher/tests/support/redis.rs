@@ -18,7 +18,7 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// `None`, and says so, where there is no server: it comes with the system, not with the project.
+    /// `None`, and says so, where there is no server: `cargo xtask test` gets one.
     pub(crate) async fn start() -> Option<Self> {
         let Some(binary) = binary() else {
             let why = "no redis-server: install it (Debian: redis-server) or set REDIS_SERVER";
