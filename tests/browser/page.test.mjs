@@ -70,6 +70,8 @@ async function becomes(read, holds, what) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+/** The symbols on a screen that is full: the count above the table is there before its rows. */
+const screen = (of) => becomes(() => symbols(of), (all) => all.length > 10, "a full screen");
 const activeSymbol = (of) => of.evaluate(() => {
   const active = document.querySelector(".grid").getAttribute("aria-activedescendant");
   return active === null ? null : (document.getElementById(active)?.dataset.symbol ?? null);
@@ -157,7 +159,7 @@ test("filters narrow the table, alone and together, and can be cleared", async (
 });
 
 test("the keyboard suffices: search, walk, open, close, watch", async () => {
-  const [first, , third] = await symbols(page);
+  const [first, , third] = await screen(page);
   const all = await shown(page);
   await page.keyboard.press("/");
   assert.equal(await page.evaluate(() => document.activeElement.id), "search");
@@ -216,7 +218,7 @@ test("the details: chart, plan on the chart, a breakdown that sums up, reasons, 
 });
 
 test("columns, watchlists and theme are chosen and stay chosen", async () => {
-  const [first] = await symbols(page);
+  const [first] = await screen(page);
   await page.click(`.row[data-symbol="${first}"] .star`);
   await page.click('.filters button[title="Columns"]');
   await page.uncheck('.choice label:has-text("Tier") input');
