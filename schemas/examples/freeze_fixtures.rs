@@ -9,7 +9,7 @@ use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, CompanyEvent, CompanyEventKind, EventTime, EventView,
     FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts,
     Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule,
-    ScoreBatch, Symbol, TechParts, Timeframe, WhyNot,
+    ScoreBatch, SectorZ, Symbol, TechParts, Timeframe, WhyNot,
 };
 use serde::Serialize;
 
@@ -200,12 +200,12 @@ fn result_row(symbol: Symbol) -> ResultRow {
             avg_surprise_bp: Some(-12.5),
             last_surprise_bp: None,
         }),
-        factors: Some(FactorScores {
+        factors: Some(Box::new(FactorScores {
             value_score: Some(62.5),
             quality_factor: None,
             growth_score: Some(100.0),
-            sector_z: [("value_ep_sector_z".into(), -0.25)].into(),
-        }),
+            sector_z: SectorZ { value_ep_sector_z: Some(-0.25), ..SectorZ::default() },
+        })),
         profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }],
         rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }],
         breakdown: Breakdown {

@@ -30,7 +30,7 @@ pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predic
 pub use kinds::quantiles::{QuantileTables, QuantileTablesV1, TABLES_MAX};
 pub use kinds::score::{
     Breakdown, EXCLUSIONS, FactorScores, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule,
-    ScoreBatch, ScoreBatchV1, TechParts, WhyNot,
+    ScoreBatch, ScoreBatchV1, SectorZ, TechParts, WhyNot,
 };
 pub use partition::{N_PARTITIONS, Partition};
 pub use smol_str::SmolStr;

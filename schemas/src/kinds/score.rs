@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,7 +83,7 @@ pub struct ResultRow {
     pub events: Option<EventView>,
     /// How the company stands by its reports; `null` without any.
     #[serde(default)]
-    pub factors: Option<FactorScores>,
+    pub factors: Option<Box<FactorScores>>,
     /// What each risk profile makes of the row.
     #[serde(default)]
     pub profiles: Vec<ProfileVerdict>,
@@ -136,8 +135,53 @@ pub struct FactorScores {
     pub value_score: Option<f64>,
     pub quality_factor: Option<f64>,
     pub growth_score: Option<f64>,
-    /// Each factor that is known, in deviations from the mean of its sector: `value_ep_sector_z`, …
-    pub sector_z: BTreeMap<Cow<'static, str>, f64>,
+    /// Each factor that is known.
+    pub sector_z: SectorZ,
+}
+
+/// The factors of a company in deviations from the mean of its sector; absent where the factor is not known.
+///
+/// # Units
+/// Signs are those of the factor itself: dear and indebted companies have high scores in their multiples.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SectorZ {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_ep_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_cfp_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_earnings_yield_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dividend_yield_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_fcf_yield_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_ev_ebitda_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_ev_sales_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_roe_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_roa_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_gpm_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_margin_ebitda_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_margin_op_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_margin_net_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leverage_de_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interest_coverage_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth_rev_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth_eps_sector_z: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_log_mcap_sector_z: Option<f64>,
 }
 
 /// Whether a risk profile shows a row.

@@ -1,94 +1,155 @@
 //! The fundamental factors of all ranked rows, and how each company stands among its sector.
 
-use std::collections::BTreeMap;
-
 use schemas::FactorScores;
 
 use crate::entry::Entry;
-use crate::factors::{Composites, Factor, FundamentalFactors, composites};
-use crate::rounding::rounded;
-use crate::statistics::{by_group, z_scores};
+use crate::factors::{Composites, Factor, FundamentalInputs, by_name, composite};
+use crate::facts::Facts;
+use crate::statistics::{groups, z_within};
 
-/// A company's standing moves a little with every price of every other company. With these digits it is published again
-/// when there is something to see.
-const POINTS_DECIMALS: usize = 1;
-const Z_DECIMALS: usize = 2;
+const N_FACTORS: usize = Factor::ALL.len();
+const N_COMPOSITES: usize = Composites::PARTS.len();
 
 /// The factor scores by row, as of when the table was last at rest.
 ///
-/// They are made anew for all rows at once: the prices of all companies of a sector are in the z-score of each.
+/// The prices of all companies of a sector are in the z-score of each, so they are made for all rows at once; what did not
+/// change since the last time is kept, column by column.
 #[derive(Debug, Default)]
 pub(crate) struct FactorTable {
-    scores: Vec<Option<FactorScores>>,
+    companies: Vec<Company>,
+    /// The places of the companies of each sector.
+    sectors: Vec<Vec<usize>>,
+    /// In the order of [`Factor::ALL`], by company: the factors, and how they stand within the sector.
+    factors: [Vec<Option<f64>>; N_FACTORS],
+    sector_z: [Vec<Option<f64>>; N_FACTORS],
+    /// In the order of [`Composites::PARTS`], by company.
+    composites: [Vec<Option<f64>>; N_COMPOSITES],
+    /// By row.
+    shown: Vec<Option<Shown>>,
+    /// Prices are others.
     is_stale: bool,
+    /// So are the companies, or their reports.
+    companies_are_stale: bool,
+}
+
+#[derive(Debug)]
+struct Company {
+    row: usize,
+    /// Reports with the market capitalisation at the newest price.
+    inputs: FundamentalInputs,
+}
+
+/// The scores with the digits that are published: a company's standing moves a little with every price of every other one,
+/// and is published again when there is something to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shown {
+    /// Tenths of a point.
+    composites: [Rounded; N_COMPOSITES],
+    /// Hundredths of a deviation.
+    sector_z: [Rounded; N_FACTORS],
+}
+
+const STEPS_PER_POINT: f64 = 10.0;
+const STEPS_PER_DEVIATION: f64 = 100.0;
+
+/// A number in steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rounded(Option<i16>);
+
+impl Rounded {
+    #[allow(clippy::cast_possible_truncation, reason = "`as` saturates, and no score of so few rows is as large")]
+    fn new(value: Option<f64>, n_steps: f64) -> Self {
+        Self(value.map(|value| (value * n_steps).round_ties_even() as i16))
+    }
+
+    fn get(self, n_steps: f64) -> Option<f64> {
+        self.0.map(|steps| f64::from(steps) / n_steps)
+    }
 }
 
 impl FactorTable {
     /// Says that a row changed. Rows without company reports have no factors, so they do not matter.
-    pub(crate) fn observe(&mut self, entry: &Entry) {
-        self.is_stale |= entry.facts.fundamentals.is_some();
+    pub(crate) fn observe(&mut self, facts: &Facts) {
+        self.is_stale |= facts.fundamentals.is_some();
     }
 
-    /// Says that rows came or went.
+    /// Says that rows came or went, or that other reports are known.
     pub(crate) fn invalidate(&mut self) {
-        self.is_stale = true;
+        self.companies_are_stale = true;
     }
 
-    pub(crate) fn of(&self, row: usize) -> Option<&FactorScores> {
-        self.scores.get(row)?.as_ref()
+    pub(crate) fn of(&self, row: usize) -> Option<FactorScores> {
+        let Shown { composites, sector_z } = self.shown.get(row)?.as_ref()?;
+        let [value_score, quality_factor, growth_score] = composites.map(|points| points.get(STEPS_PER_POINT));
+        let sector_z = by_name(sector_z.map(|z| z.get(STEPS_PER_DEVIATION)));
+        Some(FactorScores { value_score, quality_factor, growth_score, sector_z })
     }
 
-    /// Ranks all rows, if there is news, and gives those whose scores changed. `rows` are the ranked ones with their
-    /// numbers.
+    /// Ranks all rows, if there is news, and gives those whose scores changed; `ranked` gives the numbers of the rows that
+    /// are ranked, by number.
     ///
     /// # Source
     /// Specification §4.
-    pub(crate) fn refresh<'a>(&mut self, rows: impl Iterator<Item = (usize, &'a Entry)>) -> Vec<usize> {
-        if !std::mem::take(&mut self.is_stale) {
+    pub(crate) fn refresh<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) -> Vec<usize> {
+        let companies_are_new = std::mem::take(&mut self.companies_are_stale);
+        if !std::mem::take(&mut self.is_stale) && !companies_are_new {
             return Vec::new();
         }
-        let known = |(row, entry): (usize, &'a Entry)| {
-            let mut inputs = **entry.facts.fundamentals.as_ref()?;
-            inputs.market_cap = entry.facts.shares.map(|shares| shares * entry.inputs.close);
-            Some((row, entry, FundamentalFactors::new(&inputs)))
+        if companies_are_new {
+            self.find_companies(n_rows, &ranked);
+        }
+        for company in &mut self.companies {
+            let entry = ranked(company.row).expect("who is ranked is found out anew when that changes");
+            company.inputs.market_cap = entry.facts.shares.map(|shares| shares * entry.inputs.close);
+        }
+        let mut is_new = [companies_are_new; N_FACTORS];
+        for factor in Factor::ALL {
+            let at = factor as usize;
+            if companies_are_new || factor.has_price() {
+                let column = self.companies.iter().map(|company| factor.of(&company.inputs)).collect();
+                is_new[at] |= self.factors[at] != column;
+                self.factors[at] = column;
+            }
+            if is_new[at] {
+                self.sector_z[at] = z_within(&self.sectors, &self.factors[at]);
+            }
+        }
+        for (column, parts) in self.composites.iter_mut().zip(Composites::PARTS) {
+            if parts.iter().any(|part| is_new[*part as usize]) {
+                *column = composite(parts, &self.sector_z);
+            }
+        }
+        self.show(n_rows)
+    }
+
+    fn find_companies<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) {
+        let known = |row| {
+            let entry = ranked(row)?;
+            Some((row, entry, **entry.facts.fundamentals.as_ref()?))
         };
-        let mut companies: Vec<(usize, &Entry, FundamentalFactors)> = rows.filter_map(known).collect();
+        let mut companies: Vec<_> = (0..n_rows).filter_map(known).collect();
         // A sum depends on its order, and rows stand in the order in which they came.
         companies.sort_unstable_by_key(|(_, entry, _)| entry.inputs.symbol);
-        let factors: Vec<FundamentalFactors> = companies.iter().map(|(_, _, factors)| *factors).collect();
         let sectors: Vec<Option<&str>> = companies.iter().map(|(_, entry, _)| entry.facts.sector.as_deref()).collect();
-        let mut sector_z = vec![BTreeMap::new(); companies.len()];
-        for factor in Factor::ALL {
-            let column: Vec<Option<f64>> = factors.iter().map(|factors| factors.get(factor)).collect();
-            if column.iter().all(Option::is_none) {
-                continue;
-            }
-            for (scores, z) in sector_z.iter_mut().zip(by_group(&sectors, &column, z_scores)) {
-                scores.extend(z.map(|z| (factor.sector_z_name().into(), rounded(z, Z_DECIMALS))));
-            }
-        }
-        let points = |points: Option<f64>| points.map(|points| rounded(points, POINTS_DECIMALS));
-        let composites = composites(&factors, &sectors);
-        let mut old = std::mem::take(&mut self.scores);
+        self.sectors = groups(&sectors).into_values().collect();
+        self.companies = companies.into_iter().map(|(row, _, inputs)| Company { row, inputs }).collect();
+    }
+
+    /// Notes what is published, and gives the rows of which that is something else than before.
+    fn show(&mut self, n_rows: usize) -> Vec<usize> {
+        let mut old = std::mem::replace(&mut self.shown, vec![None; n_rows]);
         let mut changed = Vec::new();
-        let of_companies = companies.iter().zip(composites).zip(sector_z);
-        for ((&(row, ..), Composites { value, quality, growth }), sector_z) in of_companies {
-            let scores = FactorScores {
-                value_score: points(value),
-                quality_factor: points(quality),
-                growth_score: points(growth),
-                sector_z,
-            };
-            if self.scores.len() <= row {
-                self.scores.resize(row + 1, None);
-            }
-            let was = old.get_mut(row).and_then(Option::take);
-            if was.as_ref() != Some(&scores) {
+        for (at, &Company { row, .. }) in self.companies.iter().enumerate() {
+            let shown = Some(Shown {
+                composites: self.composites.each_ref().map(|column| Rounded::new(column[at], STEPS_PER_POINT)),
+                sector_z: self.sector_z.each_ref().map(|column| Rounded::new(column[at], STEPS_PER_DEVIATION)),
+            });
+            if old.get_mut(row).and_then(Option::take) != shown {
                 changed.push(row);
             }
-            self.scores[row] = Some(scores);
+            self.shown[row] = shown;
         }
-        changed.extend(old.iter().enumerate().filter(|(_, scores)| scores.is_some()).map(|(row, _)| row));
+        changed.extend(old.iter().enumerate().filter(|(_, shown)| shown.is_some()).map(|(row, _)| row));
         changed
     }
 }
@@ -98,7 +159,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use schemas::{EventTime, Filing, FilingPeriod, Instrument, ResultRow};
+    use schemas::{EventTime, Filing, FilingPeriod, Instrument, ResultRow, SectorZ};
 
     use crate::ScoringInput;
     use crate::world::{bar, day, instrument, settled, stage, symbol};
@@ -155,18 +216,17 @@ mod tests {
         assert_eq!(rows[4].factors, None, "without reports there are no factors");
         let factors = rows[2].factors.as_ref().unwrap();
         // 10, 20 and 30 of the same capital.
-        assert!((factors.sector_z["value_ep_sector_z"] - 1.0).abs() < 1e-12, "{factors:?}");
-        assert_eq!(
-            factors.sector_z.keys().map(|name| &**name).collect::<Vec<_>>(),
-            [
-                "growth_rev_sector_z",
-                "quality_margin_net_sector_z",
-                "quality_roa_sector_z",
-                "quality_roe_sector_z",
-                "size_log_mcap_sector_z",
-                "value_ep_sector_z",
-            ]
-        );
+        let expected = SectorZ {
+            value_ep_sector_z: Some(1.0),
+            quality_roe_sector_z: Some(1.0),
+            quality_roa_sector_z: Some(1.0),
+            quality_margin_net_sector_z: factors.sector_z.quality_margin_net_sector_z,
+            growth_rev_sector_z: factors.sector_z.growth_rev_sector_z,
+            size_log_mcap_sector_z: Some(0.0),
+            ..SectorZ::default()
+        };
+        assert_eq!(factors.sector_z, expected);
+        assert!(expected.quality_margin_net_sector_z.is_some() && expected.growth_rev_sector_z > Some(0.0));
         // Before the second report was known there was no growth, and another income.
         let (rows, _) = settled([company("A", "Energy", [100.0, 100.0], 10.0), price("A", 399, 10.0)]);
         assert_eq!(rows[0].factors.as_ref().unwrap().growth_score, None);

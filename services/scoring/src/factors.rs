@@ -1,7 +1,9 @@
 //! Fundamental factors, their standing among all rows and within the sector, and three composites of them.
 
+use schemas::SectorZ;
+
 use crate::percentile::{points_of, ranks};
-use crate::statistics::{by_group, z_scores};
+use crate::statistics::{groups, z_within};
 
 /// How far a single factor may pull its composite, in sector deviations.
 const COMPOSITE_Z_MAX: f64 = 3.0;
@@ -103,28 +105,9 @@ impl Factor {
         }
     }
 
-    /// The column name of its z-score within the sector.
-    pub fn sector_z_name(self) -> &'static str {
-        match self {
-            Self::ValueEp => "value_ep_sector_z",
-            Self::ValueCfp => "value_cfp_sector_z",
-            Self::ValueEarningsYield => "value_earnings_yield_sector_z",
-            Self::DividendYield => "dividend_yield_sector_z",
-            Self::ValueFcfYield => "value_fcf_yield_sector_z",
-            Self::ValueEvEbitda => "value_ev_ebitda_sector_z",
-            Self::ValueEvSales => "value_ev_sales_sector_z",
-            Self::QualityRoe => "quality_roe_sector_z",
-            Self::QualityRoa => "quality_roa_sector_z",
-            Self::QualityGpm => "quality_gpm_sector_z",
-            Self::QualityMarginEbitda => "quality_margin_ebitda_sector_z",
-            Self::QualityMarginOp => "quality_margin_op_sector_z",
-            Self::QualityMarginNet => "quality_margin_net_sector_z",
-            Self::LeverageDe => "leverage_de_sector_z",
-            Self::InterestCoverage => "interest_coverage_sector_z",
-            Self::GrowthRev => "growth_rev_sector_z",
-            Self::GrowthEps => "growth_eps_sector_z",
-            Self::SizeLogMcap => "size_log_mcap_sector_z",
-        }
+    /// Whether the price of the stock is in it: the others follow from reports alone.
+    pub fn has_price(self) -> bool {
+        matches!(self, Self::ValueEp | Self::ValueCfp | Self::ValueFcfYield | Self::SizeLogMcap)
     }
 
     /// Whether more of it is worse: the price of a dollar earned or sold, and debt.
@@ -133,6 +116,18 @@ impl Factor {
     /// "Do instead" of quirk Q14: the reference adds the price multiples as if dear were good.
     fn is_lower_better(self) -> bool {
         matches!(self, Self::ValueEvEbitda | Self::ValueEvSales | Self::LeverageDe)
+    }
+
+    fn with_sign(self, value: f64) -> f64 {
+        if self.is_lower_better() { -value } else { value }
+    }
+
+    /// The factor of a company.
+    ///
+    /// # Source
+    /// §4.
+    pub fn of(self, inputs: &FundamentalInputs) -> Option<f64> {
+        value_of(self, inputs)
     }
 }
 
@@ -150,7 +145,7 @@ pub struct FundamentalFactors([Option<f64>; Factor::ALL.len()]);
 
 impl FundamentalFactors {
     pub fn new(inputs: &FundamentalInputs) -> Self {
-        Self(Factor::ALL.map(|factor| value_of(factor, inputs)))
+        Self(Factor::ALL.map(|factor| factor.of(inputs)))
     }
 
     pub fn get(&self, factor: Factor) -> Option<f64> {
@@ -159,7 +154,7 @@ impl FundamentalFactors {
 
     /// The factor with the sign under which more is better.
     pub fn goodness(&self, factor: Factor) -> Option<f64> {
-        self.get(factor).map(|value| if factor.is_lower_better() { -value } else { value })
+        self.get(factor).map(|value| factor.with_sign(value))
     }
 }
 
@@ -226,28 +221,65 @@ pub struct Composites {
     pub growth: Option<f64>,
 }
 
+impl Composites {
+    /// Which of [`Factor::ALL`] are in any of the three.
+    pub(crate) const PARTS: [&'static [Factor]; 3] = [&VALUE, &QUALITY, &GROWTH];
+}
+
 /// The composites of a whole cross-section, one per row; `sectors` says who is compared with whom factor by factor.
 ///
 /// # Panics
 /// When there are not as many sectors as rows.
 pub fn composites<K: Ord>(rows: &[FundamentalFactors], sectors: &[K]) -> Vec<Composites> {
-    let points = |factors: &[Factor]| points_of(ranks(&mean_sector_z(rows, sectors, factors)));
-    let (value, quality, growth) = (points(&VALUE), points(&QUALITY), points(&GROWTH));
+    assert_eq!(rows.len(), sectors.len(), "one sector per row");
+    let sectors: Vec<Vec<usize>> = groups(sectors).into_values().collect();
+    let z = Factor::ALL.map(|factor| {
+        let column: Vec<_> = rows.iter().map(|row| row.get(factor)).collect();
+        z_within(&sectors, &column)
+    });
+    let [value, quality, growth] = Composites::PARTS.map(|factors| composite(factors, &z));
     (0..rows.len()).map(|row| Composites { value: value[row], quality: quality[row], growth: growth[row] }).collect()
 }
 
-fn mean_sector_z<K: Ord>(rows: &[FundamentalFactors], sectors: &[K], factors: &[Factor]) -> Vec<Option<f64>> {
-    let mut sums = vec![(0.0, 0_usize); rows.len()];
+/// One composite of all rows, from the columns of [`Factor::ALL`] as z-scores within the sector.
+pub(crate) fn composite(factors: &[Factor], sector_z: &[Vec<Option<f64>>; Factor::ALL.len()]) -> Vec<Option<f64>> {
+    let mut sums = vec![(0.0, 0_u32); sector_z[0].len()];
     for &factor in factors {
-        let column: Vec<_> = rows.iter().map(|row| row.goodness(factor)).collect();
-        for ((sum, n), z) in sums.iter_mut().zip(by_group(sectors, &column, z_scores)) {
+        for ((sum, n), z) in sums.iter_mut().zip(&sector_z[factor as usize]) {
             if let Some(z) = z {
-                *sum += z.clamp(-COMPOSITE_Z_MAX, COMPOSITE_Z_MAX);
+                // The scores of negated values are the negated scores.
+                *sum += factor.with_sign(*z).clamp(-COMPOSITE_Z_MAX, COMPOSITE_Z_MAX);
                 *n += 1;
             }
         }
     }
-    sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / n as f64)).collect()
+    let means: Vec<_> = sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / f64::from(n))).collect();
+    points_of(ranks(&means))
+}
+
+/// Scores in the order of [`Factor::ALL`], by name.
+pub(crate) fn by_name(scores: [Option<f64>; Factor::ALL.len()]) -> SectorZ {
+    let of = |factor: Factor| scores[factor as usize];
+    SectorZ {
+        value_ep_sector_z: of(Factor::ValueEp),
+        value_cfp_sector_z: of(Factor::ValueCfp),
+        value_earnings_yield_sector_z: of(Factor::ValueEarningsYield),
+        dividend_yield_sector_z: of(Factor::DividendYield),
+        value_fcf_yield_sector_z: of(Factor::ValueFcfYield),
+        value_ev_ebitda_sector_z: of(Factor::ValueEvEbitda),
+        value_ev_sales_sector_z: of(Factor::ValueEvSales),
+        quality_roe_sector_z: of(Factor::QualityRoe),
+        quality_roa_sector_z: of(Factor::QualityRoa),
+        quality_gpm_sector_z: of(Factor::QualityGpm),
+        quality_margin_ebitda_sector_z: of(Factor::QualityMarginEbitda),
+        quality_margin_op_sector_z: of(Factor::QualityMarginOp),
+        quality_margin_net_sector_z: of(Factor::QualityMarginNet),
+        leverage_de_sector_z: of(Factor::LeverageDe),
+        interest_coverage_sector_z: of(Factor::InterestCoverage),
+        growth_rev_sector_z: of(Factor::GrowthRev),
+        growth_eps_sector_z: of(Factor::GrowthEps),
+        size_log_mcap_sector_z: of(Factor::SizeLogMcap),
+    }
 }
 
 /// Percentiles by cheapness in points, (0, 100], by the first measure of which any row knows something.
@@ -271,7 +303,42 @@ mod tests {
     fn names_follow_the_order_of_the_columns() {
         for (index, factor) in Factor::ALL.into_iter().enumerate() {
             assert_eq!(factor as usize, index, "{}", factor.as_str());
-            assert_eq!(factor.sector_z_name(), format!("{}_sector_z", factor.as_str()));
+        }
+        // A name of the published scores says which factor it is of.
+        for factor in Factor::ALL {
+            let mut scores = [None; Factor::ALL.len()];
+            scores[factor as usize] = Some(1.0);
+            let published = serde_json::to_value(by_name(scores)).unwrap();
+            assert_eq!(published, serde_json::json!({ format!("{}_sector_z", factor.as_str()): 1.0 }));
+        }
+    }
+
+    #[test]
+    fn the_price_is_in_the_factors_that_say_so() {
+        let inputs = |market_cap| FundamentalInputs {
+            market_cap: Some(market_cap),
+            enterprise_value: Some(3.0),
+            revenue: Some(5.0),
+            gross_profit: Some(7.0),
+            ebitda: Some(11.0),
+            operating_income: Some(13.0),
+            net_income: Some(17.0),
+            interest_expense: Some(19.0),
+            operating_cash_flow: Some(23.0),
+            free_cash_flow: Some(29.0),
+            total_debt: Some(31.0),
+            total_equity: Some(37.0),
+            return_on_equity: Some(41.0),
+            return_on_assets: Some(43.0),
+            earnings_yield: Some(47.0),
+            pe: Some(53.0),
+            dividend_yield: Some(59.0),
+            revenue_growth: Some(61.0),
+            eps_growth: Some(67.0),
+        };
+        for factor in Factor::ALL {
+            let moves = factor.of(&inputs(100.0)) != factor.of(&inputs(200.0));
+            assert_eq!(moves, factor.has_price(), "{}", factor.as_str());
         }
     }
 

@@ -79,6 +79,13 @@ impl Facts {
         let both_without = !self.has_ratios() && !other.has_ratios();
         both_without || (self.sector == other.sector && self.goodness == other.goodness)
     }
+
+    /// Whether the company's factors are the same, at the same price.
+    pub(crate) fn same_factors(&self, other: &Self) -> bool {
+        let both_without = self.fundamentals.is_none() && other.fundamentals.is_none();
+        let is_same = self.sector == other.sector && self.fundamentals == other.fundamentals;
+        both_without || (is_same && self.shares == other.shares)
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) fn result_row(
     scored: &Scored,
     idea: &Idea,
     instrument: Option<&Instrument>,
-    factors: Option<&FactorScores>,
+    factors: Option<FactorScores>,
 ) -> ResultRow {
     let inputs = &entry.inputs;
     let flags = inputs.flags();
@@ -81,7 +81,7 @@ pub(crate) fn result_row(
         play_style: idea.play_style.as_str().into(),
         is_ultra_risky: idea.is_ultra_risky,
         events: entry.facts.events.map(|events| events.view()),
-        factors: factors.cloned(),
+        factors: factors.map(Box::new),
         profiles: verdicts(idea, excluded),
         rules: rules(entry, scored, idea),
         breakdown: breakdown(entry, scored),

@@ -111,6 +111,22 @@ pub fn by_group<K: Ord>(
     found
 }
 
+/// The z-scores within each group of rows; a row of no group has none.
+///
+/// # Panics
+/// When a group names a row beyond the column.
+pub fn z_within(groups: &[Vec<usize>], values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let mut found = vec![None; values.len()];
+    for rows in groups {
+        if let Some(moments) = Moments::of(rows.iter().filter_map(|&row| values[row])) {
+            for &row in rows {
+                found[row] = values[row].map(|value| moments.z(value));
+            }
+        }
+    }
+    found
+}
+
 /// The row numbers of each key.
 pub fn groups<K: Ord>(keys: &[K]) -> BTreeMap<&K, Vec<usize>> {
     let mut groups = BTreeMap::<_, Vec<usize>>::new();

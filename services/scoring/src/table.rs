@@ -123,15 +123,23 @@ impl Table {
         if known.is_none() || !slot.entry.facts.hold_at(inputs.open_time) {
             let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
             self.peers_are_stale |= !slot.entry.facts.same_ratios(&facts);
+            if !slot.entry.facts.same_factors(&facts) {
+                self.factors.invalidate();
+            }
             slot.entry.facts = facts;
         }
-        self.peers_are_stale |= slot.is_ranked != is_ranked && slot.entry.facts.has_ratios();
-        slot.is_ranked = is_ranked;
+        if slot.is_ranked != is_ranked {
+            self.peers_are_stale |= slot.entry.facts.has_ratios();
+            if slot.entry.facts.fundamentals.is_some() {
+                self.factors.invalidate();
+            }
+            slot.is_ranked = is_ranked;
+        }
         if !Arc::ptr_eq(&slot.models, models) {
             slot.models = Arc::clone(models);
         }
         slot.entry.update(inputs);
-        self.factors.observe(&slot.entry);
+        self.factors.observe(&slot.entry.facts);
         if !self.columns_are_stale {
             self.columns.replace(old, slot.rank_keys());
         }
@@ -214,9 +222,9 @@ impl Table {
         for at in self.changed.drain(..) {
             self.rows[at].is_changed = false;
         }
-        let ranked =
-            self.rows.iter().enumerate().filter(|(_, slot)| slot.is_ranked).map(|(at, slot)| (at, &slot.entry));
-        for at in self.factors.refresh(ranked) {
+        let rows = &self.rows;
+        let ranked = |at: usize| Some(&rows[at]).filter(|slot| slot.is_ranked).map(|slot| &slot.entry);
+        for at in self.factors.refresh(rows.len(), ranked) {
             let published = &mut self.rows[at].published;
             if let Published::Row(_) = published {
                 *published = Published::Unknown;
