@@ -206,8 +206,8 @@ fn result_row(symbol: Symbol) -> ResultRow {
             growth_score: Some(100.0),
             sector_z: SectorZ { value_ep_sector_z: Some(-0.25), ..SectorZ::default() },
         })),
-        profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }],
-        rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }],
+        profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }].into(),
+        rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }].into(),
         breakdown: Breakdown {
             merit: MeritParts { tech: 61.5, ..MeritParts::default() },
             ics: IcsParts { tech: 55.25, ..IcsParts::default() },

@@ -11,6 +11,7 @@ mod export;
 mod kinds;
 mod label;
 mod partition;
+mod shared;
 pub mod subject;
 mod symbol;
 mod time;
@@ -33,6 +34,7 @@ pub use kinds::score::{
     ScoreBatch, ScoreBatchV1, SectorZ, TechParts, WhyNot,
 };
 pub use partition::{N_PARTITIONS, Partition};
+pub use shared::Shared;
 pub use smol_str::SmolStr;
 pub use symbol::{Symbol, SymbolError};
 pub use time::{EventTime, Timeframe, UnknownTimeframe};

@@ -9,7 +9,7 @@ use super::company_event::EventView;
 use super::market::Market;
 use super::prediction::ModelRef;
 use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
-use crate::{EventTime, Header, HeaderV1, Partition, Symbol};
+use crate::{EventTime, Header, HeaderV1, Partition, Shared, Symbol};
 
 /// One ranked, explained result: what a client sees of a symbol.
 ///
@@ -86,10 +86,10 @@ pub struct ResultRow {
     pub factors: Option<Box<FactorScores>>,
     /// What each risk profile makes of the row.
     #[serde(default)]
-    pub profiles: Vec<ProfileVerdict>,
+    pub profiles: Shared<ProfileVerdict>,
     /// The tests behind the signal and the tier.
     #[serde(default)]
-    pub rules: Vec<Rule>,
+    pub rules: Shared<Rule>,
     pub breakdown: Breakdown,
     pub freshness: Freshness,
 }

@@ -275,8 +275,10 @@ async fn a_symbol_comes_with_its_bars_its_plan_and_the_reasons() {
     planned.rules = vec![
         Rule { rule: "merit >= 50".into(), label: "B".into(), is_met: true },
         Rule { rule: "merit >= 80".into(), label: "A".into(), is_met: false },
-    ];
-    planned.profiles = vec![ProfileVerdict { profile: "conservative".into(), breaks: Some("max_atr_pct".into()) }];
+    ]
+    .into();
+    planned.profiles =
+        vec![ProfileVerdict { profile: "conservative".into(), breaks: Some("max_atr_pct".into()) }].into();
     server.publish(vec![planned]);
     server.draw("B", &[(1, 10.0), (2, 12.0), (3, 15.0)]);
     let full = server.get("/v1/symbols/B?bars=2").await.json();

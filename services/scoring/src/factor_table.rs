@@ -4,7 +4,6 @@ use schemas::FactorScores;
 
 use crate::entry::Entry;
 use crate::factors::{Composites, Factor, FundamentalInputs, by_name, composite};
-use crate::facts::Facts;
 use crate::statistics::{groups, z_within};
 
 const N_FACTORS: usize = Factor::ALL.len();
@@ -22,10 +21,11 @@ pub(crate) struct FactorTable {
     /// In the order of [`Factor::ALL`], by company: the factors, and how they stand within the sector.
     factors: [Vec<Option<f64>>; N_FACTORS],
     sector_z: [Vec<Option<f64>>; N_FACTORS],
-    /// In the order of [`Composites::PARTS`], by company.
-    composites: [Vec<Option<f64>>; N_COMPOSITES],
-    /// By row.
+    /// By row: the market capitalisation at the newest price, and what is published.
+    market_caps: Vec<Option<f64>>,
     shown: Vec<Option<Shown>>,
+    /// Rows that are published with other scores now.
+    changed: Vec<usize>,
     /// Prices are others.
     is_stale: bool,
     /// So are the companies, or their reports.
@@ -41,7 +41,7 @@ struct Company {
 
 /// The scores with the digits that are published: a company's standing moves a little with every price of every other one,
 /// and is published again when there is something to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Shown {
     /// Tenths of a point.
     composites: [Rounded; N_COMPOSITES],
@@ -53,7 +53,7 @@ const STEPS_PER_POINT: f64 = 10.0;
 const STEPS_PER_DEVIATION: f64 = 100.0;
 
 /// A number in steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Rounded(Option<i16>);
 
 impl Rounded {
@@ -69,8 +69,18 @@ impl Rounded {
 
 impl FactorTable {
     /// Says that a row changed. Rows without company reports have no factors, so they do not matter.
-    pub(crate) fn observe(&mut self, facts: &Facts) {
-        self.is_stale |= facts.fundamentals.is_some();
+    pub(crate) fn observe(&mut self, row: usize, entry: &Entry) {
+        if entry.facts.fundamentals.is_some() {
+            self.is_stale = true;
+            self.note_price(row, entry);
+        }
+    }
+
+    fn note_price(&mut self, row: usize, entry: &Entry) {
+        if self.market_caps.len() <= row {
+            self.market_caps.resize(row + 1, None);
+        }
+        self.market_caps[row] = entry.facts.shares.map(|shares| shares * entry.inputs.close);
     }
 
     /// Says that rows came or went, or that other reports are known.
@@ -90,17 +100,17 @@ impl FactorTable {
     ///
     /// # Source
     /// Specification §4.
-    pub(crate) fn refresh<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) -> Vec<usize> {
+    pub(crate) fn refresh<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) -> &[usize] {
+        self.changed.clear();
         let companies_are_new = std::mem::take(&mut self.companies_are_stale);
         if !std::mem::take(&mut self.is_stale) && !companies_are_new {
-            return Vec::new();
+            return &self.changed;
         }
         if companies_are_new {
             self.find_companies(n_rows, &ranked);
         }
         for company in &mut self.companies {
-            let entry = ranked(company.row).expect("who is ranked is found out anew when that changes");
-            company.inputs.market_cap = entry.facts.shares.map(|shares| shares * entry.inputs.close);
+            company.inputs.market_cap = self.market_caps[company.row];
         }
         let mut is_new = [companies_are_new; N_FACTORS];
         for factor in Factor::ALL {
@@ -114,12 +124,36 @@ impl FactorTable {
                 self.sector_z[at] = z_within(&self.sectors, &self.factors[at]);
             }
         }
-        for (column, parts) in self.composites.iter_mut().zip(Composites::PARTS) {
-            if parts.iter().any(|part| is_new[*part as usize]) {
-                *column = composite(parts, &self.sector_z);
+        let composites_are_new = Composites::PARTS.map(|parts| parts.iter().any(|part| is_new[*part as usize]));
+        let old = self.shown.clone();
+        if companies_are_new {
+            self.shown.clear();
+        }
+        self.shown.resize(n_rows, None);
+        if companies_are_new {
+            for company in &self.companies {
+                self.shown[company.row] = Some(Shown::default());
             }
         }
-        self.show(n_rows)
+        let rows = || self.companies.iter().map(|company| company.row);
+        for at in (0..N_FACTORS).filter(|&at| is_new[at]) {
+            for (row, &z) in rows().zip(&self.sector_z[at]) {
+                if let Some(shown) = &mut self.shown[row] {
+                    shown.sector_z[at] = Rounded::new(z, STEPS_PER_DEVIATION);
+                }
+            }
+        }
+        for at in (0..N_COMPOSITES).filter(|&at| composites_are_new[at]) {
+            let points = composite(Composites::PARTS[at], &self.sector_z);
+            for (row, points) in rows().zip(points) {
+                if let Some(shown) = &mut self.shown[row] {
+                    shown.composites[at] = Rounded::new(points, STEPS_PER_POINT);
+                }
+            }
+        }
+        let changed = (0..n_rows).filter(|&row| old.get(row).copied().flatten() != self.shown[row]);
+        self.changed.extend(changed);
+        &self.changed
     }
 
     fn find_companies<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) {
@@ -132,25 +166,10 @@ impl FactorTable {
         companies.sort_unstable_by_key(|(_, entry, _)| entry.inputs.symbol);
         let sectors: Vec<Option<&str>> = companies.iter().map(|(_, entry, _)| entry.facts.sector.as_deref()).collect();
         self.sectors = groups(&sectors).into_values().collect();
-        self.companies = companies.into_iter().map(|(row, _, inputs)| Company { row, inputs }).collect();
-    }
-
-    /// Notes what is published, and gives the rows of which that is something else than before.
-    fn show(&mut self, n_rows: usize) -> Vec<usize> {
-        let mut old = std::mem::replace(&mut self.shown, vec![None; n_rows]);
-        let mut changed = Vec::new();
-        for (at, &Company { row, .. }) in self.companies.iter().enumerate() {
-            let shown = Some(Shown {
-                composites: self.composites.each_ref().map(|column| Rounded::new(column[at], STEPS_PER_POINT)),
-                sector_z: self.sector_z.each_ref().map(|column| Rounded::new(column[at], STEPS_PER_DEVIATION)),
-            });
-            if old.get_mut(row).and_then(Option::take) != shown {
-                changed.push(row);
-            }
-            self.shown[row] = shown;
+        for (row, entry, _) in &companies {
+            self.note_price(*row, entry);
         }
-        changed.extend(old.iter().enumerate().filter(|(_, shown)| shown.is_some()).map(|(row, _)| row));
-        changed
+        self.companies = companies.into_iter().map(|(row, _, inputs)| Company { row, inputs }).collect();
     }
 }
 

@@ -35,6 +35,7 @@ pub mod price_factors;
 pub mod profiles;
 pub mod quality;
 pub mod ranking;
+mod reasons;
 pub mod recommendation;
 pub mod regime;
 pub mod risk;

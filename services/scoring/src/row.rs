@@ -1,6 +1,5 @@
 use schemas::{
-    BarFlags, Breakdown, FactorScores, Freshness, IcsParts, Instrument, MeritParts, ProfileVerdict, ResultRow, Rule,
-    SmolStr, TechParts,
+    BarFlags, Breakdown, FactorScores, Freshness, IcsParts, Instrument, MeritParts, ResultRow, SmolStr, TechParts,
 };
 use smol_str::ToSmolStr as _;
 
@@ -9,18 +8,12 @@ use crate::entry::Entry;
 use crate::idea::Idea;
 use crate::merit::{self, MeritBreakdown, MeritFlag};
 use crate::percentile::NEUTRAL_POINTS;
-use crate::profiles::{ProfileLimit, RiskProfile};
+use crate::reasons::Reasons;
 use crate::rounding::rounded;
 use crate::screen;
-use crate::tech_rating::{self, Signal, Test};
-use crate::tiers::ResultTier;
-use crate::universe::Exclusion;
 
 /// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
 const REWARD_RISK_DECIMALS: usize = 2;
-
-/// Three tests of each of two signals and of two tiers.
-const RULES_MAX: usize = 12;
 
 /// What clients see of a scored row.
 pub(crate) fn result_row(
@@ -30,6 +23,7 @@ pub(crate) fn result_row(
     idea: &Idea,
     instrument: Option<&Instrument>,
     factors: Option<FactorScores>,
+    reasons: &mut Reasons,
 ) -> ResultRow {
     let inputs = &entry.inputs;
     let flags = inputs.flags();
@@ -82,8 +76,8 @@ pub(crate) fn result_row(
         is_ultra_risky: idea.is_ultra_risky,
         events: entry.facts.events.map(|events| events.view()),
         factors: factors.map(Box::new),
-        profiles: verdicts(idea, excluded),
-        rules: rules(entry, scored, idea),
+        profiles: reasons.verdicts(idea, excluded),
+        rules: reasons.rules(entry, scored, idea),
         breakdown: breakdown(entry, scored),
         freshness: Freshness {
             open_time_ns: inputs.open_time.as_ns(),
@@ -94,37 +88,6 @@ pub(crate) fn result_row(
             is_replayed: flags.contains(BarFlags::REPLAYED),
         },
     }
-}
-
-/// A profile shows nothing that does not belong to the universe.
-fn verdicts(idea: &Idea, excluded: Option<Exclusion>) -> Vec<ProfileVerdict> {
-    let verdict = |(profile, breaks): (&RiskProfile, &Option<ProfileLimit>)| ProfileVerdict {
-        profile: profile.name.into(),
-        breaks: excluded.map(Exclusion::as_str).or(breaks.map(ProfileLimit::as_str)).map(Into::into),
-    };
-    RiskProfile::ALL.iter().zip(&idea.breaks).map(verdict).collect()
-}
-
-/// The tests of the side that the rating is on, of the row's tier, and of the next better one.
-fn rules(entry: &Entry, scored: &Scored, idea: &Idea) -> Vec<Rule> {
-    let rating = entry.tech.rating;
-    let is_short_side = rating.is_some_and(|rating| rating < 0.0);
-    let mut rules = Vec::with_capacity(RULES_MAX);
-    let mut add = |label: &'static str, tests: [Test; 3]| {
-        rules.extend(tests.map(|test| Rule { rule: test.rule.into(), label: label.into(), is_met: test.is_met }));
-    };
-    for (signal, tests) in tech_rating::signal_tests(rating, entry.subscores.trend, entry.subscores.momentum) {
-        if matches!(signal, Signal::Short | Signal::StrongShort) == is_short_side {
-            add(signal.as_str(), tests);
-        }
-    }
-    let merit = &scored.merit;
-    for tier in [idea.result_tier.above(), Some(idea.result_tier)].into_iter().flatten() {
-        if tier != ResultTier::Ungraded {
-            add(tier.as_str(), tier.tests(merit.score, merit.tech_pct, scored.quality));
-        }
-    }
-    rules
 }
 
 fn breakdown(entry: &Entry, scored: &Scored) -> Breakdown {

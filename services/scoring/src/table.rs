@@ -12,6 +12,7 @@ use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
 use crate::outbox::{Models, Outbox};
+use crate::reasons::Reasons;
 use crate::row::result_row;
 use crate::tiers::ResultTier;
 use crate::universe::Exclusion;
@@ -45,6 +46,7 @@ pub(crate) struct Table {
     /// What all partitions have reached; `None` while one of them has said nothing.
     watermark: Option<EventTime>,
     as_of: AsOf,
+    reasons: Reasons,
 }
 
 /// The text of an open time: thousands of rows in a row share it.
@@ -139,7 +141,7 @@ impl Table {
             slot.models = Arc::clone(models);
         }
         slot.entry.update(inputs);
-        self.factors.observe(&slot.entry.facts);
+        self.factors.observe(at, &slot.entry);
         if !self.columns_are_stale {
             self.columns.replace(old, slot.rank_keys());
         }
@@ -224,7 +226,7 @@ impl Table {
         }
         let rows = &self.rows;
         let ranked = |at: usize| Some(&rows[at]).filter(|slot| slot.is_ranked).map(|slot| &slot.entry);
-        for at in self.factors.refresh(rows.len(), ranked) {
+        for &at in self.factors.refresh(rows.len(), ranked) {
             let published = &mut self.rows[at].published;
             if let Published::Row(_) = published {
                 *published = Published::Unknown;
@@ -343,7 +345,7 @@ impl Table {
         let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
         let instrument = self.instruments.get(&symbol);
         let factors = self.factors.of(at);
-        let row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors);
+        let row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors, &mut self.reasons);
         out.push(slot.partition, &slot.models, row);
     }
 

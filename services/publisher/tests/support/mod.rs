@@ -12,7 +12,7 @@ use prometheus::Registry;
 use publisher::{History, Hub, PublisherError, PublisherOptions, TableCache, Update};
 use schemas::{
     Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts, MeritParts,
-    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Symbol, Timeframe, WhyNot,
+    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Shared, Symbol, Timeframe, WhyNot,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -72,8 +72,8 @@ pub(crate) fn row(text: &str, merit: f64, open_time_ns: i64) -> ResultRow {
         is_ultra_risky: false,
         events: None,
         factors: None,
-        profiles: Vec::new(),
-        rules: Vec::new(),
+        profiles: Shared::default(),
+        rules: Shared::default(),
         breakdown: Breakdown { merit: MeritParts::default(), ics: IcsParts::default(), tech_rating: None },
         freshness,
     }
