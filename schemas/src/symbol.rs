@@ -1,5 +1,7 @@
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,7 +14,7 @@ const BYTES_MAX: usize = 15;
 ///
 /// Stored in place and copied freely: a batch of bars names its symbols without an allocation each. The order is that
 /// of the bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub struct Symbol {
     /// Unused bytes are zero, so comparing the array compares the text.
     bytes: [u8; BYTES_MAX],
@@ -55,6 +57,45 @@ impl Symbol {
     /// Never: a symbol is ASCII.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("a symbol is ASCII by construction")
+    }
+}
+
+impl Symbol {
+    /// The symbol as one number, in the order of the symbols: comparing it costs less than comparing bytes.
+    fn order_key(self) -> u128 {
+        let mut key = [self.len; BYTES_MAX + 1];
+        key[..BYTES_MAX].copy_from_slice(&self.bytes);
+        u128::from_be_bytes(key)
+    }
+}
+
+impl PartialEq for Symbol {
+    fn eq(&self, other: &Self) -> bool {
+        self.order_key() == other.order_key()
+    }
+}
+
+impl Eq for Symbol {}
+
+impl PartialOrd for Symbol {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Symbol {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order_key().cmp(&other.order_key())
+    }
+}
+
+impl Hash for Symbol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Nearly all have at most eight characters: the rest adds little to hash, and nothing to tell apart.
+        let key = self.order_key();
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+        let (high, low) = ((key >> 64) as u64, key as u64);
+        state.write_u64(high ^ low.rotate_left(29));
     }
 }
 

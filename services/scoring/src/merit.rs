@@ -1,6 +1,6 @@
 //! MERIT: the headline score of a row, 0–100, with its band, flags and one-line text.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::percentile::NEUTRAL_POINTS;
 
@@ -372,10 +372,19 @@ pub fn summary(
         graded(mean, &[(75.0, "high quality"), (60.0, "good quality"), (45.0, "average quality")], lower_quality)
     });
     // Half to even, as the reference rounds.
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and a score is at most 100")]
-    let score = score.round_ties_even() as i32;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and a score is 0 to 100"
+    )]
+    let score = score.round_ties_even() as u8;
+    let digit = |divisor: u8| char::from(b'0' + score / divisor % 10);
     let mut text = String::with_capacity(SUMMARY_BYTES);
-    write!(text, "MERIT {score}").expect("a text takes what is written");
+    text.push_str("MERIT ");
+    for divisor in [100, 10].into_iter().filter(|divisor| score >= *divisor) {
+        text.push(digit(divisor));
+    }
+    text.push(digit(1));
     for part in
         [" (", band.as_str(), "): ", strength, " opportunity with ", technicals, ", ", outlook, ", ", quality, "; "]
     {

@@ -1,31 +1,29 @@
 //! What stands behind a row's labels. Thousands of rows have the same few lists, so each is made once.
 
 use fnv::FnvHashMap;
-use schemas::{ProfileVerdict, Rule, Shared};
+use schemas::{ProfileVerdict, Rule, Shared, SmolStr};
+use smol_str::ToSmolStr as _;
 
 use crate::cross_section::Scored;
 use crate::entry::Entry;
 use crate::idea::Idea;
+use crate::merit::MeritFlags;
 use crate::profiles::{ProfileLimit, RiskProfile};
 use crate::tech_rating::{self, Signal, Test};
 use crate::tiers::ResultTier;
 use crate::universe::Exclusion;
 
-type Breaks = [Option<ProfileLimit>; RiskProfile::ALL.len()];
-
 /// The lists that were made so far: some hundred at most, for there are not more answers to so few tests.
 #[derive(Debug, Default)]
 pub(crate) struct Reasons {
-    rules: FnvHashMap<Judged, Shared<Rule>>,
-    verdicts: FnvHashMap<(Option<Exclusion>, Breaks), Shared<ProfileVerdict>>,
+    rules: FnvHashMap<u32, Shared<Rule>>,
+    verdicts: FnvHashMap<u32, Shared<ProfileVerdict>>,
+    flags: FnvHashMap<MeritFlags, SmolStr>,
 }
 
-/// Which labels were tested, and one bit per test that was met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Judged {
-    is_short_side: bool,
-    tier: ResultTier,
-    met: u32,
+/// Small numbers side by side in one: cheaper to hash than one by one.
+fn packed(numbers: impl IntoIterator<Item = u8>) -> u32 {
+    numbers.into_iter().fold(0, |key, number| key << 8 | u32::from(number))
 }
 
 impl Reasons {
@@ -43,8 +41,9 @@ impl Reasons {
             .filter(|tier| *tier != ResultTier::Ungraded)
             .map(|tier| (tier.as_str(), tier.tests(merit.score, merit.tech_pct, scored.quality)));
         let tests = signals.chain(tiers).flat_map(|(label, tests)| tests.map(|test| (label, test)));
-        let met = tests.clone().fold(0, |met, (_, test)| met << 1 | u32::from(test.is_met));
-        let judged = Judged { is_short_side, tier: idea.result_tier, met };
+        // At most twelve tests, of two signals and two tiers.
+        let met: u32 = tests.clone().fold(0, |met, (_, test)| met << 1 | u32::from(test.is_met));
+        let judged = met << 16 | packed([u8::from(is_short_side), idea.result_tier as u8]);
         let rule = |(label, Test { rule, is_met }): (&'static str, Test)| Rule {
             rule: rule.into(),
             label: label.into(),
@@ -60,6 +59,13 @@ impl Reasons {
             breaks: excluded.map(Exclusion::as_str).or(breaks.map(ProfileLimit::as_str)).map(Into::into),
         };
         let verdicts = || RiskProfile::ALL.iter().zip(&idea.breaks).map(verdict).collect();
-        self.verdicts.entry((excluded, idea.breaks)).or_insert_with(verdicts).clone()
+        let [a, b, c] = idea.breaks.map(|breaks| breaks.map_or(0, |limit| limit as u8 + 1));
+        let key = packed([excluded.map_or(0, |why| why as u8 + 1), a, b, c]);
+        self.verdicts.entry(key).or_insert_with(verdicts).clone()
+    }
+
+    /// The published text of a row's warnings.
+    pub(crate) fn flags(&mut self, flags: MeritFlags) -> SmolStr {
+        self.flags.entry(flags).or_insert_with(|| flags.to_smolstr()).clone()
     }
 }

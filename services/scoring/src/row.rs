@@ -1,7 +1,6 @@
 use schemas::{
     BarFlags, Breakdown, FactorScores, Freshness, IcsParts, Instrument, MeritParts, ResultRow, SmolStr, TechParts,
 };
-use smol_str::ToSmolStr as _;
 
 use crate::cross_section::Scored;
 use crate::entry::Entry;
@@ -45,7 +44,7 @@ pub(crate) fn result_row(
         dollar_volume_20: inputs.dollar_vol_20,
         merit: merit.score,
         merit_band: merit.band.as_str().into(),
-        merit_flags: merit.flags.to_smolstr(),
+        merit_flags: reasons.flags(merit.flags),
         merit_summary: merit::summary(
             merit.score,
             merit.band,
