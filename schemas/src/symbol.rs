@@ -62,6 +62,7 @@ impl Symbol {
 
 impl Symbol {
     /// The symbol as one number, in the order of the symbols: comparing it costs less than comparing bytes.
+    #[inline]
     fn order_key(self) -> u128 {
         let mut key = [self.len; BYTES_MAX + 1];
         key[..BYTES_MAX].copy_from_slice(&self.bytes);
@@ -70,6 +71,7 @@ impl Symbol {
 }
 
 impl PartialEq for Symbol {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.order_key() == other.order_key()
     }
@@ -84,12 +86,14 @@ impl PartialOrd for Symbol {
 }
 
 impl Ord for Symbol {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.order_key().cmp(&other.order_key())
     }
 }
 
 impl Hash for Symbol {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Nearly all have at most eight characters: the rest adds little to hash, and nothing to tell apart.
         let key = self.order_key();

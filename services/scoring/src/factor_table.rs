@@ -109,51 +109,57 @@ impl FactorTable {
         if companies_are_new {
             self.find_companies(n_rows, &ranked);
         }
-        for company in &mut self.companies {
-            company.inputs.market_cap = self.market_caps[company.row];
-        }
-        let mut is_new = [companies_are_new; N_FACTORS];
-        for factor in Factor::ALL {
-            let at = factor as usize;
-            if companies_are_new || factor.has_price() {
-                let column = self.companies.iter().map(|company| factor.of(&company.inputs)).collect();
-                is_new[at] |= self.factors[at] != column;
-                self.factors[at] = column;
-            }
-            if is_new[at] {
-                self.sector_z[at] = z_within(&self.sectors, &self.factors[at]);
-            }
-        }
-        let composites_are_new = Composites::PARTS.map(|parts| parts.iter().any(|part| is_new[*part as usize]));
-        let old = self.shown.clone();
-        if companies_are_new {
-            self.shown.clear();
-        }
-        self.shown.resize(n_rows, None);
-        if companies_are_new {
-            for company in &self.companies {
-                self.shown[company.row] = Some(Shown::default());
-            }
-        }
-        let rows = || self.companies.iter().map(|company| company.row);
+        let is_new = self.read_factors(companies_are_new);
         for at in (0..N_FACTORS).filter(|&at| is_new[at]) {
-            for (row, &z) in rows().zip(&self.sector_z[at]) {
-                if let Some(shown) = &mut self.shown[row] {
-                    shown.sector_z[at] = Rounded::new(z, STEPS_PER_DEVIATION);
-                }
-            }
+            self.sector_z[at] = z_within(&self.sectors, &self.factors[at]);
         }
-        for at in (0..N_COMPOSITES).filter(|&at| composites_are_new[at]) {
-            let points = composite(Composites::PARTS[at], &self.sector_z);
-            for (row, points) in rows().zip(points) {
-                if let Some(shown) = &mut self.shown[row] {
-                    shown.composites[at] = Rounded::new(points, STEPS_PER_POINT);
-                }
-            }
-        }
-        let changed = (0..n_rows).filter(|&row| old.get(row).copied().flatten() != self.shown[row]);
-        self.changed.extend(changed);
+        self.show(n_rows, &is_new);
         &self.changed
+    }
+
+    /// Takes the factors of all companies, or those that the price is in, and says which columns are not what they were.
+    fn read_factors(&mut self, companies_are_new: bool) -> [bool; N_FACTORS] {
+        let mut is_new = [companies_are_new; N_FACTORS];
+        let factors = || Factor::ALL.into_iter().filter(|factor| companies_are_new || factor.has_price());
+        for factor in factors() {
+            self.factors[factor as usize].resize(self.companies.len(), None);
+        }
+        for (at, company) in self.companies.iter_mut().enumerate() {
+            company.inputs.market_cap = self.market_caps[company.row];
+            for factor in factors() {
+                let value = factor.of(&company.inputs);
+                let known = std::mem::replace(&mut self.factors[factor as usize][at], value);
+                is_new[factor as usize] |= known != value;
+            }
+        }
+        is_new
+    }
+
+    /// Notes what is published now, and which rows that changes.
+    fn show(&mut self, n_rows: usize, is_new: &[bool; N_FACTORS]) {
+        let mut now: Vec<Option<Shown>> = vec![None; n_rows];
+        for company in &self.companies {
+            now[company.row] = Some(self.shown.get(company.row).copied().flatten().unwrap_or_default());
+        }
+        let mut set = |column: &[Option<f64>], set: &dyn Fn(&mut Shown, Option<f64>)| {
+            for (company, &value) in self.companies.iter().zip(column) {
+                if let Some(shown) = &mut now[company.row] {
+                    set(shown, value);
+                }
+            }
+        };
+        for at in (0..N_FACTORS).filter(|&at| is_new[at]) {
+            set(&self.sector_z[at], &|shown, z| shown.sector_z[at] = Rounded::new(z, STEPS_PER_DEVIATION));
+        }
+        for (at, parts) in Composites::PARTS.into_iter().enumerate() {
+            if parts.iter().any(|part| is_new[*part as usize]) {
+                let points = composite(parts, &self.sector_z);
+                set(&points, &|shown, points| shown.composites[at] = Rounded::new(points, STEPS_PER_POINT));
+            }
+        }
+        let changed = (0..n_rows).filter(|&row| self.shown.get(row).copied().flatten() != now[row]);
+        self.changed.extend(changed);
+        self.shown = now;
     }
 
     fn find_companies<'a>(&mut self, n_rows: usize, ranked: impl Fn(usize) -> Option<&'a Entry>) {

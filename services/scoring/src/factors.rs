@@ -126,6 +126,7 @@ impl Factor {
     ///
     /// # Source
     /// §4.
+    #[inline]
     pub fn of(self, inputs: &FundamentalInputs) -> Option<f64> {
         value_of(self, inputs)
     }
@@ -158,6 +159,7 @@ impl FundamentalFactors {
     }
 }
 
+#[inline]
 fn value_of(factor: Factor, inputs: &FundamentalInputs) -> Option<f64> {
     let ratio =
         |numerator: Option<f64>, denominator| known(numerator).zip(known(denominator)).map(|(n, d): (f64, f64)| n / d);

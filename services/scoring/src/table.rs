@@ -31,7 +31,7 @@ pub(crate) struct Table {
     index: FnvHashMap<Symbol, usize>,
     /// The rows of each partition.
     by_partition: Vec<Vec<usize>>,
-    instruments: FnvHashMap<Symbol, Instrument>,
+    instruments: FnvHashMap<Symbol, Arc<Instrument>>,
     indices: Indices,
     columns: CrossSection,
     factors: FactorTable,
@@ -72,6 +72,7 @@ impl AsOf {
 struct Slot {
     partition: Partition,
     entry: Entry,
+    instrument: Option<Arc<Instrument>>,
     /// What made the predictions of its inputs.
     models: Models,
     /// Among the peers as they were when they were last sorted.
@@ -123,7 +124,7 @@ impl Table {
         let slot = &mut self.rows[at];
         let old = slot.rank_keys();
         if known.is_none() || !slot.entry.facts.hold_at(inputs.open_time) {
-            let facts = Facts::new(self.instruments.get(&inputs.symbol), inputs.open_time);
+            let facts = Facts::new(slot.instrument.as_deref(), inputs.open_time);
             self.peers_are_stale |= !slot.entry.facts.same_ratios(&facts);
             if !slot.entry.facts.same_factors(&facts) {
                 self.factors.invalidate();
@@ -159,6 +160,7 @@ impl Table {
         self.rows.push(Slot {
             partition,
             entry: Entry::new(inputs, Facts::new(None, inputs.open_time)),
+            instrument: self.instruments.get(&inputs.symbol).cloned(),
             models: Arc::clone(models),
             quality: None,
             is_ranked: false,
@@ -171,12 +173,14 @@ impl Table {
     /// Takes in reference data; `false` when nothing in it is new.
     pub(crate) fn update_instrument(&mut self, instrument: Instrument) -> bool {
         let symbol = instrument.symbol;
-        if self.instruments.get(&symbol) == Some(&instrument) {
+        if self.instruments.get(&symbol).is_some_and(|known| **known == instrument) {
             return false;
         }
+        let instrument = Arc::new(instrument);
         self.indices.insert(symbol, &instrument.closes);
         if let Some(&at) = self.index.get(&symbol) {
-            let entry = &mut self.rows[at].entry;
+            let Slot { entry, instrument: known, .. } = &mut self.rows[at];
+            *known = Some(Arc::clone(&instrument));
             let facts = Facts::new(Some(&instrument), entry.inputs.open_time);
             self.peers_are_stale |= !entry.facts.same_ratios(&facts);
             entry.facts = facts;
@@ -343,7 +347,7 @@ impl Table {
         slot.published = Published::Row(now);
         let idea = Idea::new(&slot.entry, &standing, &scored, options);
         let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
-        let instrument = self.instruments.get(&symbol);
+        let instrument = slot.instrument.as_deref();
         let factors = self.factors.of(at);
         let row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors, &mut self.reasons);
         out.push(slot.partition, &slot.models, row);
