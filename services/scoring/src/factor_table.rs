@@ -91,7 +91,7 @@ impl FactorTable {
     pub(crate) fn of(&self, row: usize) -> Option<FactorScores> {
         let Shown { composites, sector_z } = self.shown.get(row)?.as_ref()?;
         let [value_score, quality_factor, growth_score] = composites.map(|points| points.get(STEPS_PER_POINT));
-        let sector_z = by_name(sector_z.map(|z| z.get(STEPS_PER_DEVIATION)));
+        let sector_z = by_name(&sector_z.map(|z| z.get(STEPS_PER_DEVIATION)));
         Some(FactorScores { value_score, quality_factor, growth_score, sector_z })
     }
 

@@ -260,7 +260,7 @@ pub(crate) fn composite(factors: &[Factor], sector_z: &[Vec<Option<f64>>; Factor
 }
 
 /// Scores in the order of [`Factor::ALL`], by name.
-pub(crate) fn by_name(scores: [Option<f64>; Factor::ALL.len()]) -> SectorZ {
+pub(crate) fn by_name(scores: &[Option<f64>; Factor::ALL.len()]) -> SectorZ {
     let of = |factor: Factor| scores[factor as usize];
     SectorZ {
         value_ep_sector_z: of(Factor::ValueEp),
@@ -310,7 +310,7 @@ mod tests {
         for factor in Factor::ALL {
             let mut scores = [None; Factor::ALL.len()];
             scores[factor as usize] = Some(1.0);
-            let published = serde_json::to_value(by_name(scores)).unwrap();
+            let published = serde_json::to_value(by_name(&scores)).unwrap();
             assert_eq!(published, serde_json::json!({ format!("{}_sector_z", factor.as_str()): 1.0 }));
         }
     }
