@@ -1,6 +1,8 @@
 //! The run loop, once for every stage: pull a bounded batch, decode and validate, drive the stage, publish and wait for
 //! the confirmations, acknowledge. Start-up is recovery: restore, replay the tail, go live.
 
+mod recovery;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -13,28 +15,21 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use self::recovery::feed;
 use crate::admin::ComponentHandle;
-use crate::bus::{Bus, BusError, Consumer, ConsumerSpec, Delivery, Start};
+use crate::bus::{Bus, BusError, Delivery};
 use crate::clock;
 use crate::dead_letter::{DeadLetter, rejected_by_codec};
-use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet, Tagged};
+use crate::outlet::{Outlet, Tagged};
 use crate::progress::{Follows, Progress};
 use crate::shutdown::Shutdown;
 use crate::stage_metrics::StageMetrics;
 use crate::state_store::{StateError, StateStore};
-use crate::streams::PipelineStream;
 
 /// Messages that wait between the consumers and the stage.
 const INBOX_MAX: usize = 1024;
 /// Messages that the stage takes in one turn.
 const TURN_MAX: usize = 256;
-/// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it,
-/// and the publisher reads the scores, its largest messages, twice: 2 × 64 partitions × 4 messages of 100 KB stay below,
-/// even when this process gets no time to read.
-const PULL_MAX: usize = 4;
-/// Start-up asks again for this long when the bus does not answer.
-const START_RETRY_FOR: Duration = Duration::from_mins(1);
-const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// A stage that took in no more rows since it was last idle is done within microseconds: less than it takes to move the
 /// other tasks of the thread to another one.
 const LONE_ROWS_MAX: usize = 64;
@@ -263,90 +258,6 @@ where
             self.save_next().map_err(|source| LineError::State { service, source })?;
         }
         Ok(())
-    }
-
-    /// Restores every partition's snapshot and learns from the bus how far input and output are.
-    async fn recover(&mut self) -> Result<(), LineError> {
-        let service = self.line.service;
-        let bus_error = |source| LineError::Bus { service, source };
-        let bus = self.surroundings.bus.clone();
-        let input = PipelineStream::Batches(self.line.input).name(&self.line.namespace);
-        // What was ever given out: the messages themselves may have expired, as they do overnight.
-        let newest = patiently(|| bus.stream_state(&input)).await.map_err(bus_error)?.last_sequence;
-        let mut n_restored = 0_usize;
-        for partition in Partition::all() {
-            let progress = &mut self.progress[partition.index()];
-            let subject = self.line.namespace.batch(self.line.input, self.line.timeframe, partition);
-            progress.target = patiently(|| bus.last_sequence(&input, &subject)).await.map_err(bus_error)?;
-            if let Some((kind, timeframe)) = self.line.output {
-                let stream = PipelineStream::Batches(kind).name(&self.line.namespace);
-                let subject = self.line.namespace.batch(kind, timeframe, partition);
-                let last = patiently(|| bus.last(&stream, &subject)).await.map_err(bus_error)?;
-                let sequence = last.and_then(|stored| {
-                    let header = stored.headers.iter().find(|(name, _)| name == INPUT_SEQUENCE_HEADER);
-                    header.and_then(|(_, value)| value.parse().ok())
-                });
-                // A higher sequence than the input has speaks of an input stream that is gone.
-                progress.published = sequence.filter(|&sequence| sequence <= newest).unwrap_or(0);
-            }
-            if let Some(store) = &self.line.store {
-                match store.load(partition, self.stage.layout()) {
-                    Err(source) => return Err(LineError::State { service, source }),
-                    Ok(None) => {}
-                    Ok(Some(Err(refused))) => {
-                        warn!(service, %partition, %refused, "snapshot not used, the input is replayed instead");
-                    }
-                    Ok(Some(Ok(stored))) if stored.sequence > newest => {
-                        warn!(
-                            service, %partition, snapshot = stored.sequence, input = newest,
-                            "snapshot not used, it is ahead of the input: the stream was made anew"
-                        );
-                    }
-                    Ok(Some(Ok(stored))) => match self.stage.restore(partition, &stored.bytes) {
-                        Ok(()) => {
-                            progress.position = stored.sequence;
-                            n_restored += 1;
-                        }
-                        Err(refused) => {
-                            warn!(service, %partition, %refused, "snapshot not used, the input is replayed instead");
-                        }
-                    },
-                }
-            }
-        }
-        self.n_recovering = self.progress.iter().filter(|progress| progress.position < progress.target).count();
-        info!(service, n_restored, n_recovering = self.n_recovering, "recovering");
-        Ok(())
-    }
-
-    async fn consumers(&self) -> Result<Vec<(Origin, Consumer)>, LineError> {
-        let Line { service, namespace, timeframe, input, .. } = &self.line;
-        let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
-            let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
-            patiently(move || self.surroundings.bus.consume(spec.clone()))
-        };
-        let mut consumers = Vec::new();
-        for partition in Partition::all() {
-            let durable = format!("{service}-{timeframe}-{partition}");
-            let filter = namespace.batch(*input, *timeframe, partition);
-            let start = match self.progress[partition.index()].position {
-                0 => Start::All,
-                position => Start::Sequence(position + 1),
-            };
-            let consumer = consume(PipelineStream::Batches(*input), durable, filter, start).await;
-            consumers.push((Origin::Partition(partition), consumer));
-        }
-        if self.line.with_instruments {
-            let durable = format!("{service}-instruments");
-            let consumer =
-                consume(PipelineStream::Instruments, durable, namespace.instruments(), Start::LastPerSubject).await;
-            consumers.push((Origin::Instruments, consumer));
-        }
-        consumers
-            .into_iter()
-            .map(|(origin, consumer)| consumer.map(|consumer| (origin, consumer)))
-            .collect::<Result<_, _>>()
-            .map_err(|source| LineError::Bus { service, source })
     }
 
     fn report_recovery(&self, started: std::time::Instant) {
@@ -596,33 +507,6 @@ where
             progress.is_dirty = false;
         }
         Ok(())
-    }
-}
-
-/// Asks again while the bus does not answer: at start-up as patiently as a reader that lost its connection.
-async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, BusError>
-where
-    F: Future<Output = Result<T, BusError>>,
-{
-    let started = Instant::now();
-    loop {
-        match ask().await {
-            Err(error) if error.is_transient() && started.elapsed() < START_RETRY_FOR => {
-                warn!(%error, "the bus does not answer, asking again");
-                tokio::time::sleep(START_RETRY_PAUSE).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-async fn feed(origin: Origin, mut consumer: Consumer, sender: mpsc::Sender<Arrival>) {
-    loop {
-        let arrival = consumer.next().await;
-        let is_last = arrival.is_err();
-        if sender.send(arrival.map(|delivery| (origin, delivery))).await.is_err() || is_last {
-            return;
-        }
     }
 }
 
