@@ -111,7 +111,7 @@ impl Target {
     }
 
     /// Publishes as ingest does, and waits for the confirmations.
-    pub(crate) async fn publish<O: Outgoing + Send + Sync>(&self, outputs: Vec<O>) -> Result<(), BusError> {
+    pub(crate) async fn publish<O: Outgoing + Send + Sync + 'static>(&self, outputs: Vec<O>) -> Result<(), BusError> {
         let outputs = outputs.into_iter().map(|output| Tagged { output, input_sequence: None }).collect();
         BusOutlet::new(self.bus.clone(), Namespace::Live).deliver(outputs).await.map(drop)
     }

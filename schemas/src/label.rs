@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fmt;
 
+use fnv::FnvHashSet;
 use serde::de::{Deserializer, Error, Visitor};
 
 /// Labels that a thread remembers for good. Far more than there are: a sender that makes them up gets no more memory.
@@ -12,7 +12,7 @@ const LABELS_MAX: usize = 1024;
 const LABEL_BYTES_MAX: usize = 128;
 
 thread_local! {
-    static LABELS: RefCell<HashSet<&'static str>> = RefCell::default();
+    static LABELS: RefCell<FnvHashSet<&'static str>> = RefCell::default();
 }
 
 /// For `#[serde(deserialize_with)]`.

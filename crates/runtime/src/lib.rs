@@ -7,6 +7,7 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod dead_letter;
+pub mod decode_once;
 pub mod line;
 pub mod outlet;
 mod progress;

@@ -1,7 +1,9 @@
 //! The run loop, once for every stage: pull a bounded batch, decode and validate, drive the stage, publish and wait for
 //! the confirmations, acknowledge. Start-up is recovery: restore, replay the tail, go live.
 
+mod in_flight;
 mod recovery;
+mod saving;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,7 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use self::in_flight::{InFlight, Turn};
 use self::recovery::feed;
+use self::saving::{Saver, Snapshot};
 use crate::admin::ComponentHandle;
 use crate::bus::{Bus, BusError, Delivery};
 use crate::clock;
@@ -39,9 +43,6 @@ const REFRESHES_CAUGHT_UP: u32 = 8;
 /// A stage that has something to refresh and hears nothing for this long is told so: longer than the pauses within a
 /// burst, shorter than anyone notices.
 const QUIET: Duration = Duration::from_millis(25);
-/// Every partition's state is saved at least this often, when it changed.
-const SNAPSHOT_PERIOD: Duration = Duration::from_secs(10);
-
 /// What a service reads and how it is run.
 #[derive(Debug)]
 pub struct Line {
@@ -60,6 +61,8 @@ pub struct Line {
     pub refresh: Duration,
     /// Where its state outlives the process; `None` on a bus that does not outlive it either.
     pub store: Option<StateStore>,
+    /// The state of every partition is saved at least this often, when it changed. A start replays what came since.
+    pub save_every: Duration,
 }
 
 /// What the process gives to each of its services.
@@ -146,7 +149,7 @@ enum Origin {
 /// When the bus or the state store fails for good. Nothing is lost: what was not acknowledged comes again.
 pub async fn run<S, D, O>(
     stage: S,
-    line: Line,
+    mut line: Line,
     decode: D,
     outlet: O,
     surroundings: Surroundings,
@@ -158,6 +161,7 @@ where
 {
     let service = line.service;
     let mut runner = Runner {
+        saver: line.store.take().map(|store| Saver::new(store, line.save_every)),
         stage,
         line,
         decode,
@@ -165,11 +169,11 @@ where
         surroundings,
         progress: vec![Progress::default(); usize::from(N_PARTITIONS)],
         held: (0..N_PARTITIONS).map(|_| VecDeque::new()).collect(),
+        in_flight: InFlight::default(),
         n_recovering: 0,
         n_rows_waiting: 0,
         refresh_at: None,
         quiet_at: None,
-        snapshot_next: 0,
         newest: None,
     };
     let result = runner.run().await;
@@ -190,14 +194,16 @@ struct Runner<S, D, O> {
     progress: Vec<Progress>,
     /// By partition, messages that wait because the stage is ahead there.
     held: Vec<VecDeque<Delivery>>,
+    /// What is published and not confirmed yet.
+    in_flight: InFlight,
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
     /// Rows taken in since the stage was last idle.
     n_rows_waiting: usize,
     refresh_at: Option<Instant>,
     quiet_at: Option<Instant>,
-    /// The partition whose turn to be saved it is.
-    snapshot_next: u8,
+    /// `None` on a bus that does not outlive the process.
+    saver: Option<Saver>,
     /// Newest event time of all inputs.
     newest: Option<EventTime>,
 }
@@ -212,6 +218,7 @@ where
 {
     async fn run(&mut self) -> Result<(), LineError> {
         let service = self.line.service;
+        let state_error = |source| LineError::State { service, source };
         self.surroundings.health.set_not_ready("recovering");
         let started = clock::monotonic();
         self.recover().await?;
@@ -225,14 +232,13 @@ where
         self.report_recovery(started);
 
         let mut arrivals = Vec::with_capacity(TURN_MAX);
-        let snapshot_step = SNAPSHOT_PERIOD / u32::from(N_PARTITIONS);
-        let mut snapshot_at = Instant::now() + snapshot_step;
         while !self.surroundings.shutdown.is_requested() {
-            let stage_at = self.stage_at();
+            let (stage_at, save_at) = (self.stage_at(), self.saver.as_ref().and_then(Saver::at));
             tokio::select! {
                 biased;
                 () = self.surroundings.shutdown.requested() => break,
-                n_arrived = inbox.recv_many(&mut arrivals, TURN_MAX) => {
+                Some(turn) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(turn).await?,
+                n_arrived = inbox.recv_many(&mut arrivals, TURN_MAX), if !self.in_flight.is_full() => {
                     if n_arrived == 0 {
                         break;
                     }
@@ -242,22 +248,29 @@ where
                         self.report_recovery(started);
                     }
                 }
-                () = tokio::time::sleep_until(stage_at.unwrap_or(snapshot_at)), if stage_at.is_some() => {}
-                () = tokio::time::sleep_until(snapshot_at), if self.line.store.is_some() => {}
+                () = until(stage_at) => {}
+                () = until(save_at) => {}
+                written = written(&mut self.saver) => written.map_err(state_error)?,
             }
             if stage_at.is_some_and(|at| at <= Instant::now()) {
                 self.refresh().await?;
             }
-            if self.line.store.is_some() && snapshot_at <= Instant::now() {
-                self.save_next().map_err(|source| LineError::State { service, source })?;
-                snapshot_at = Instant::now() + snapshot_step;
+            if save_at.is_some_and(|at| at <= Instant::now()) {
+                self.save_next();
+            }
+            if let Some(saver) = &mut self.saver {
+                saver.go_on(&self.in_flight);
             }
         }
         self.surroundings.health.set_not_ready("stopping");
-        for _ in Partition::all() {
-            self.save_next().map_err(|source| LineError::State { service, source })?;
+        while let Some(turn) = self.in_flight.next().await {
+            self.finish(turn).await?;
         }
-        Ok(())
+        let rest: Vec<Snapshot> = Partition::all().filter_map(|partition| self.snapshot(partition)).collect();
+        match &mut self.saver {
+            Some(saver) => saver.finish(rest).await.map_err(state_error),
+            None => Ok(()),
+        }
     }
 
     fn report_recovery(&self, started: std::time::Instant) {
@@ -307,14 +320,7 @@ where
         if let Some(newest) = self.newest {
             self.surroundings.metrics.set_event_lag(newest, clock::now_ns());
         }
-        self.publish(outputs).await?;
-        for delivery in &done {
-            if let Err(error) = delivery.ack().await {
-                // It comes again, and is recognised by its sequence.
-                warn!(service, %error, "acknowledgement failed");
-            }
-        }
-        Ok(())
+        self.publish(outputs, done).await
     }
 
     /// Keeps a message until its partition is no longer ahead.
@@ -451,23 +457,39 @@ where
             (self.refresh_at, self.quiet_at) = (None, None);
         }
         self.surroundings.metrics.observe_processing(started.elapsed());
-        self.publish(fresh.into_iter().map(|output| Tagged { output, input_sequence: None }).collect()).await?;
-        Ok(())
+        let outputs = fresh.into_iter().map(|output| Tagged { output, input_sequence: None }).collect();
+        self.publish(outputs, Vec::new()).await
     }
 
     /// When the stage is to be told something.
     fn stage_at(&self) -> Option<Instant> {
         let due = [self.refresh_at, self.quiet_at].into_iter().flatten().min();
-        due.filter(|_| self.n_recovering == 0)
+        due.filter(|_| self.n_recovering == 0 && !self.in_flight.is_full())
     }
 
-    async fn publish(&mut self, outputs: Vec<Tagged<S::Output>>) -> Result<(), LineError> {
+    /// Sends outputs on their way. The inputs that they follow from are acknowledged when they are confirmed.
+    async fn publish(&mut self, outputs: Vec<Tagged<S::Output>>, done: Vec<Delivery>) -> Result<(), LineError> {
         if outputs.is_empty() {
-            return Ok(());
+            return self.finish(Turn { delivered: Ok(0), done }).await;
         }
-        let delivered = self.outlet.deliver(outputs).await;
-        let n_rows = delivered.map_err(|source| LineError::Bus { service: self.line.service, source })?;
+        let delivering = self.outlet.deliver(outputs);
+        self.in_flight.push(delivering, done);
+        while let Some(turn) = self.in_flight.ended() {
+            self.finish(turn).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, Turn { delivered, done }: Turn) -> Result<(), LineError> {
+        let service = self.line.service;
+        let n_rows = delivered.map_err(|source| LineError::Bus { service, source })?;
         self.surroundings.metrics.add_rows_out(n_rows);
+        for delivery in &done {
+            if let Err(error) = delivery.ack().await {
+                // It comes again, and is recognised by its sequence.
+                warn!(service, %error, "acknowledgement failed");
+            }
+        }
         Ok(())
     }
 
@@ -494,19 +516,38 @@ where
         published.map_err(|source| LineError::Bus { service, source })
     }
 
-    /// Saves one partition, if it changed: a little at a time, so that no turn waits for all of them.
-    fn save_next(&mut self) -> Result<(), StateError> {
-        let partition = Partition::new(self.snapshot_next).expect("the number is kept below the count");
-        self.snapshot_next = (self.snapshot_next + 1) % N_PARTITIONS;
-        let progress = &mut self.progress[partition.index()];
-        if let Some(store) = &self.line.store
-            && progress.is_dirty
-        {
-            let state = self.stage.snapshot(partition);
-            on_cpu(|| store.save(partition, self.stage.layout(), progress.position, &state))?;
-            progress.is_dirty = false;
+    /// Begins to save one partition, if it changed.
+    fn save_next(&mut self) {
+        let Some(partition) = self.saver.as_mut().map(Saver::next_partition) else { return };
+        let snapshot = self.snapshot(partition);
+        if let Some((saver, snapshot)) = self.saver.as_mut().zip(snapshot) {
+            saver.save(snapshot, &self.in_flight);
         }
-        Ok(())
+    }
+
+    /// The state of a partition; `None` when it is as it was last saved.
+    fn snapshot(&mut self, partition: Partition) -> Option<Snapshot> {
+        let progress = &mut self.progress[partition.index()];
+        if self.saver.is_none() || !std::mem::take(&mut progress.is_dirty) {
+            return None;
+        }
+        let (layout, state) = (self.stage.layout(), self.stage.snapshot(partition));
+        Some(Snapshot { partition, layout, sequence: progress.position, state })
+    }
+}
+
+/// Ends at a moment, or never.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn written(saver: &mut Option<Saver>) -> Result<(), StateError> {
+    match saver {
+        Some(saver) => saver.written().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use schemas::subject::{BatchKind, Namespace};
 use schemas::{BarBatch, FeatureBatch, Header, Instrument, Message as _, PredictionBatch, ResultV1, ScoreBatch};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::bus::{Bus, BusError, MESSAGE_ID_HEADER};
@@ -42,66 +43,105 @@ pub struct Tagged<O> {
 
 /// Where the outputs of a stage go.
 pub trait Outlet<O>: Send {
-    /// Returns the number of rows when every output is safely where it belongs.
+    /// Sends outputs on their way; the future ends with the number of rows when every output is safely where it belongs.
+    /// More outputs may be sent before it ends: those for the same place arrive in the order of the calls.
     ///
     /// # Errors
     /// When it cannot be had; the caller halts, and start-up recovers.
-    fn deliver(&mut self, outputs: Vec<Tagged<O>>) -> impl Future<Output = Result<usize, BusError>> + Send;
+    fn deliver(
+        &mut self,
+        outputs: Vec<Tagged<O>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<Self, O> + 'static;
 }
 
 /// Publishes to the bus and waits for the confirmations.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct BusOutlet {
     bus: Bus,
     namespace: Namespace,
+    /// By subject: tells when what was sent last is confirmed.
+    last: HashMap<String, oneshot::Receiver<()>>,
 }
 
 impl BusOutlet {
     pub fn new(bus: Bus, namespace: Namespace) -> Self {
-        Self { bus, namespace }
+        Self { bus, namespace, last: HashMap::new() }
+    }
+
+    /// Puts a chain behind what is on its way to the same subject.
+    fn link<O>(&mut self, subject: String, outputs: Vec<Tagged<O>>) -> Chain<O> {
+        let (confirmed, last) = oneshot::channel();
+        let before = self.last.insert(subject.clone(), last);
+        Chain { subject, outputs, before, confirmed }
     }
 }
 
-impl<O: Outgoing + Send + Sync> Outlet<O> for BusOutlet {
-    async fn deliver(&mut self, outputs: Vec<Tagged<O>>) -> Result<usize, BusError> {
+/// Outputs for one subject.
+#[derive(Debug)]
+struct Chain<O> {
+    subject: String,
+    outputs: Vec<Tagged<O>>,
+    /// Tells when those before them are confirmed.
+    before: Option<oneshot::Receiver<()>>,
+    /// Tells those behind them.
+    confirmed: oneshot::Sender<()>,
+}
+
+impl<O: Outgoing + Send + Sync + 'static> Outlet<O> for BusOutlet {
+    fn deliver(
+        &mut self,
+        outputs: Vec<Tagged<O>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<O> + 'static {
         let n_rows = outputs.iter().map(|tagged| tagged.output.n_rows()).sum();
-        let mut chains: Vec<(String, Vec<Tagged<O>>)> = Vec::new();
-        let mut chain_of: HashMap<String, usize> = HashMap::new();
+        let mut by_subject: Vec<(String, Vec<Tagged<O>>)> = Vec::new();
+        let mut place_of: HashMap<String, usize> = HashMap::new();
         for tagged in outputs {
             let subject = tagged.output.subject(&self.namespace);
-            let at = *chain_of.entry(subject).or_insert_with_key(|subject| {
-                chains.push((subject.clone(), Vec::new()));
-                chains.len() - 1
+            let at = *place_of.entry(subject).or_insert_with_key(|subject| {
+                by_subject.push((subject.clone(), Vec::new()));
+                by_subject.len() - 1
             });
-            chains[at].1.push(tagged);
+            by_subject[at].1.push(tagged);
         }
-        let (first, rest) = match chains.pop() {
-            None => return Ok(n_rows),
+        let mut chains: Vec<Chain<O>> =
+            by_subject.into_iter().map(|(subject, outputs)| self.link(subject, outputs)).collect();
+        let bus = self.bus.clone();
+        async move {
             // One subject is the lone bar: spare it the machinery.
-            Some((subject, chain)) => ((subject, chain), chains),
-        };
-        if rest.is_empty() {
-            publish_chain(&self.bus, first).await?;
-            return Ok(n_rows);
+            if chains.len() <= 1 {
+                if let Some(chain) = chains.pop() {
+                    publish_chain(&bus, chain).await?;
+                }
+                return Ok(n_rows);
+            }
+            stream::iter(chains)
+                .map(|chain| publish_chain(&bus, chain))
+                .buffer_unordered(SUBJECTS_IN_FLIGHT_MAX)
+                .try_collect::<()>()
+                .await?;
+            Ok(n_rows)
         }
-        stream::iter(rest.into_iter().chain([first]))
-            .map(|chain| publish_chain(&self.bus, chain))
-            .buffer_unordered(SUBJECTS_IN_FLIGHT_MAX)
-            .try_collect::<()>()
-            .await?;
-        Ok(n_rows)
     }
 }
 
 /// One after the other, so that a retried message never lands behind its successor.
-async fn publish_chain<O: Outgoing>(bus: &Bus, (subject, chain): (String, Vec<Tagged<O>>)) -> Result<(), BusError> {
-    for Tagged { output, input_sequence } in chain {
+async fn publish_chain<O: Outgoing>(bus: &Bus, chain: Chain<O>) -> Result<(), BusError> {
+    let Chain { subject, outputs, before, confirmed } = chain;
+    if let Some(before) = before
+        && before.await.is_err()
+    {
+        // What was before them failed, and says why to whoever sent it.
+        return Err(BusError::Closed);
+    }
+    for Tagged { output, input_sequence } in outputs {
         let id = output.message_id();
         let sequence = input_sequence.map(|sequence| sequence.to_string());
         let mut headers = vec![(MESSAGE_ID_HEADER, id.as_str())];
         headers.extend(sequence.as_deref().map(|sequence| (INPUT_SEQUENCE_HEADER, sequence)));
         publish_with_retry(bus, &subject, &headers, output.payload()).await?;
     }
+    // Nobody need be waiting.
+    _ = confirmed.send(());
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use schemas::{
     Bar, BarBatch, BarBatchBuilder, BarFlags, CodecError, EventTime, FeatureBatch, Header, Message as _, N_PARTITIONS,
     Partition, Symbol, Timeframe,
 };
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const NAMESPACE: Namespace = Namespace::Live;
@@ -98,12 +99,43 @@ struct Breaking {
 }
 
 impl Outlet<FeatureBatch> for Breaking {
-    async fn deliver(&mut self, outputs: Vec<Tagged<FeatureBatch>>) -> Result<usize, BusError> {
-        for output in outputs {
-            self.n_left = self.n_left.checked_sub(1).ok_or(BusError::Closed)?;
-            self.outlet.deliver(vec![output]).await?;
+    fn deliver(
+        &mut self,
+        mut outputs: Vec<Tagged<FeatureBatch>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<> + 'static {
+        let is_broken = outputs.len() > self.n_left;
+        outputs.truncate(self.n_left);
+        self.n_left -= outputs.len();
+        let delivered = self.outlet.deliver(outputs);
+        async move {
+            delivered.await?;
+            if is_broken { Err(BusError::Closed) } else { Ok(0) }
         }
-        Ok(0)
+    }
+}
+
+/// Publishes, but holds back what goes to one partition until the gate opens.
+struct Gated {
+    outlet: BusOutlet,
+    partition: Partition,
+    gate: watch::Receiver<bool>,
+}
+
+impl Outlet<FeatureBatch> for Gated {
+    fn deliver(
+        &mut self,
+        outputs: Vec<Tagged<FeatureBatch>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<> + 'static {
+        let is_held = |tagged: &Tagged<FeatureBatch>| tagged.output.header().partition == self.partition;
+        let (held, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(is_held);
+        let mut gate = self.gate.clone();
+        let (free, held) = (self.outlet.deliver(free), (!held.is_empty()).then(|| self.outlet.deliver(held)));
+        async move {
+            let n_free = free.await?;
+            let Some(held) = held else { return Ok(n_free) };
+            gate.wait_for(|is_open| *is_open).await.unwrap();
+            Ok(n_free + held.await?)
+        }
     }
 }
 
@@ -193,6 +225,7 @@ impl World {
             with_instruments: false,
             refresh: Duration::from_millis(250),
             store: Some(StateStore::open(self.state.path(), &NAMESPACE, "indicator", Timeframe::D1).unwrap()),
+            save_every: Duration::from_secs(10),
         };
         let surroundings = Surroundings {
             bus: self.bus.clone(),
@@ -262,6 +295,62 @@ async fn a_crash_between_two_publishes_repeats_nothing_and_loses_nothing() {
     let running = world.start(Counting::default(), world.outlet());
     world.wait_for(9, 9.0).await;
     world.stop(running).await;
+}
+
+#[tokio::test]
+async fn a_late_confirmation_holds_up_its_own_partition_alone() {
+    let world = World::new().await;
+    let other = Symbol::new("OTHER").unwrap();
+    let (gate, opened) = watch::channel(false);
+    let gated = Gated { outlet: world.outlet(), partition: Partition::of(symbol()), gate: opened };
+    let running = world.start(Counting::default(), gated);
+    world.publish(1..=3).await;
+    let stream = PipelineStream::Batches(BatchKind::Feature).name(&NAMESPACE);
+    for seq in 1..=3 {
+        let subject = NAMESPACE.batch(BatchKind::Bar, Timeframe::D1, Partition::of(other));
+        world.bus.publish(&subject, None, batch_of(other, seq).payload()).await.unwrap();
+        let subject = NAMESPACE.batch(BatchKind::Feature, Timeframe::D1, Partition::of(other));
+        let arrived = async {
+            while world.bus.last_sequence(&stream, &subject).await.unwrap() < seq {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, arrived).await.expect("the others go on");
+    }
+    assert_eq!(world.newest().await, None, "nothing overtakes the gate");
+    gate.send(true).unwrap();
+    let arrived = async {
+        loop {
+            let newest = world.newest().await.map(|stored| FeatureBatch::decode(&stored.payload).unwrap());
+            if newest.is_some_and(|features| (features.header().seq, features.value(0, 0)) == (3, Some(3.0))) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, arrived).await.expect("what was held arrives, in order");
+    assert_eq!(world.bus.stream_state(&stream).await.unwrap().last_sequence, 6, "one output per input");
+    world.stop(running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_is_saved_when_what_followed_from_it_is_out() {
+    let world = World::new().await;
+    let (gate, opened) = watch::channel(false);
+    let gated = Gated { outlet: world.outlet(), partition: Partition::of(symbol()), gate: opened };
+    world.publish([1]).await;
+    let (shutdown, task) = world.start(Counting::default(), gated);
+    let saved = world.state.path().join("live/indicator").join(format!("1d.{}", Partition::of(symbol())));
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(!saved.exists(), "its output is not confirmed");
+    gate.send(true).unwrap();
+    let written = async {
+        while !saved.exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), written).await.expect("it is saved while the service runs");
+    world.stop((shutdown, task)).await;
 }
 
 #[tokio::test]

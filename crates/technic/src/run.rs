@@ -13,6 +13,7 @@ use runtime::admin::{self, AdminState, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
 use runtime::config::Loaded;
+use runtime::decode_once::DecodeOnce;
 use runtime::line::{self, Decoded, Line, Surroundings};
 use runtime::outlet::BusOutlet;
 use runtime::shutdown::{self, Shutdown};
@@ -35,6 +36,10 @@ use crate::models::{self, serving};
 /// Bars arrive and are scored at this timeframe.
 const TIMEFRAME: Timeframe = Timeframe::D1;
 
+/// How often the state of a stage that computes is saved.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+/// The same of what is only shown, tens of megabytes of rows and drawn bars; what came since is still in the streams.
+const SAVE_SHOWN_EVERY: Duration = Duration::from_mins(1);
 /// The longest that a result on the bus may lag behind whose bar, band, tier, signal and flags are what they were: each
 /// is a message of its own, and a moving market moves thousands of rows a little with every refresh.
 const RESULTS_REFRESH: Duration = Duration::from_secs(5);
@@ -356,11 +361,13 @@ impl Composition<'_> {
     /// drawn. None waits for another.
     fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
         let epoch = publisher::epoch_text(start_epoch());
+        let scores = DecodeOnce::new(scores);
         let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
-        let line = self.line("publisher", BatchKind::Score, None)?;
+        let mut line = self.line("publisher", BatchKind::Score, None)?;
+        line.save_every = SAVE_SHOWN_EVERY;
         let (board, outlet, surroundings) = (hub.clone(), HubOutlet::new(hub.clone()), self.surroundings("publisher"));
         let (bus, namespace) = (self.bus.clone(), self.namespace.clone());
-        let seeded = hub.clone();
+        let (seeded, decode) = (hub.clone(), scores.clone());
         let cache = TableCache::open(&self.config.cache_kind(), &namespace, bus.is_durable());
         services.spawn(share_table(cache.clone(), hub.clone(), self.health.clone(), self.shutdown.clone()));
         let (loaded, is_shared) = (cache.clone(), bus.is_durable());
@@ -371,7 +378,7 @@ impl Composition<'_> {
                     loaded.load(&seeded).await;
                 }
                 publisher::seed(&seeded, &bus, &namespace).await?;
-                line::run(board, line, scores, outlet, surroundings).await?;
+                line::run(board, line, decode, outlet, surroundings).await?;
                 Ok(())
             };
             ("publisher", result.await)
@@ -386,7 +393,8 @@ impl Composition<'_> {
         });
 
         let history = History::new(self.plan()?.columns().clone(), self.config.publisher.bars_max);
-        let line = self.line("facts", BatchKind::Feature, None)?;
+        let mut line = self.line("facts", BatchKind::Feature, None)?;
+        line.save_every = SAVE_SHOWN_EVERY;
         let stage = FactsStage::new(self.plan()?.columns().clone(), history.clone());
         let (outlet, surroundings) = (HubOutlet::new(hub.clone()), self.surroundings("facts"));
         services.spawn(async move {
@@ -437,6 +445,7 @@ impl Composition<'_> {
             with_instruments: false,
             refresh: self.config.scoring.refresh,
             store,
+            save_every: SAVE_EVERY,
         })
     }
 

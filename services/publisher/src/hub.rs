@@ -21,7 +21,7 @@ use crate::snapshot::Snapshot;
 const LAG_UNKNOWN: i64 = -1;
 
 /// Version of the snapshot bytes; it names their layout.
-pub(crate) const SNAPSHOT_VERSION: u64 = 2;
+pub(crate) const SNAPSHOT_VERSION: u64 = 3;
 
 /// The table, shared by the run loop that writes it and the transports that present it.
 ///

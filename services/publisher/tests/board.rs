@@ -73,6 +73,7 @@ fn every_symbol_says_why_it_is_not_in_the_universe_also_after_a_restart() {
         let funnel: Vec<_> = board.funnel().into_iter().map(|(condition, n)| (condition.into_owned(), n)).collect();
         let expected = [("too_few_bars", 2), ("price_too_low", 1), ("of_the_future", 1)];
         assert_eq!(funnel, expected.map(|(condition, n)| (condition.to_owned(), n)));
+        assert_eq!(*board.row(symbol("B")).unwrap().result, row("B", 2.0, 1), "with what it leaves out");
         assert_eq!([board.why_not(symbol("C")), board.why_not(symbol("F"))], [Some("too_few_bars"), None]);
     }
     // Who comes back has no reason any more.

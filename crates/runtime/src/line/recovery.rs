@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::saving::Saver;
 use super::{Arrival, Decode, Line, LineError, Origin, Runner};
 use crate::bus::{BusError, Consumer, ConsumerSpec, Start};
 use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet};
@@ -51,7 +52,7 @@ where
                 // A higher sequence than the input has speaks of an input stream that is gone.
                 progress.published = sequence.filter(|&sequence| sequence <= newest).unwrap_or(0);
             }
-            if let Some(store) = &self.line.store {
+            if let Some(store) = self.saver.as_ref().map(Saver::store) {
                 match store.load(partition, self.stage.layout()) {
                     Err(source) => return Err(LineError::State { service, source }),
                     Ok(None) => {}
@@ -81,11 +82,12 @@ where
         Ok(())
     }
 
-    pub(super) async fn consumers(&self) -> Result<Vec<(Origin, Consumer)>, LineError> {
+    pub(super) async fn consumers(&mut self) -> Result<Vec<(Origin, Consumer)>, LineError> {
         let Line { service, namespace, timeframe, input, .. } = &self.line;
+        let bus = &self.surroundings.bus;
         let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
             let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
-            patiently(move || self.surroundings.bus.consume(spec.clone()))
+            patiently(move || bus.consume(spec.clone()))
         };
         let mut consumers = Vec::new();
         for partition in Partition::all() {

@@ -1,5 +1,7 @@
 //! Between the bus and the parts of the publisher.
 
+use std::future::ready;
+
 use runtime::bus::{Bus, BusError, ConsumerSpec, Start};
 use runtime::outlet::{Outlet, Tagged};
 use runtime::streams::PipelineStream;
@@ -25,19 +27,25 @@ impl HubOutlet {
 }
 
 impl Outlet<Update> for HubOutlet {
-    async fn deliver(&mut self, outputs: Vec<Tagged<Update>>) -> Result<usize, BusError> {
+    fn deliver(
+        &mut self,
+        outputs: Vec<Tagged<Update>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<> + 'static {
         let updates: Vec<Update> = outputs.into_iter().map(|tagged| tagged.output).collect();
         self.hub.apply(&updates);
-        Ok(updates.len())
+        ready(Ok(updates.len()))
     }
 }
 
 impl Outlet<IndicatorUpdate> for HubOutlet {
-    async fn deliver(&mut self, outputs: Vec<Tagged<IndicatorUpdate>>) -> Result<usize, BusError> {
+    fn deliver(
+        &mut self,
+        outputs: Vec<Tagged<IndicatorUpdate>>,
+    ) -> impl Future<Output = Result<usize, BusError>> + Send + use<> + 'static {
         let n_rows = outputs.len();
         self.hub.apply_bars(outputs.iter().map(|tagged| tagged.output.bar));
         self.hub.apply_indicators(outputs.into_iter().map(|tagged| tagged.output));
-        Ok(n_rows)
+        ready(Ok(n_rows))
     }
 }
 

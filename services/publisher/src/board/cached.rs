@@ -164,6 +164,7 @@ impl Part {
             watermark: self.watermark,
             entries: entries.collect(),
         };
-        rmp_serde::to_vec(&stored).expect("plain data serialises to MessagePack")
+        // By name: a row leaves out what it does not have.
+        rmp_serde::to_vec_named(&stored).expect("plain data serialises to MessagePack")
     }
 }

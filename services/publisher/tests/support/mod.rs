@@ -11,8 +11,8 @@ use pipeline::Stage as _;
 use prometheus::Registry;
 use publisher::{History, Hub, PublisherError, PublisherOptions, TableCache, Update};
 use schemas::{
-    Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FeatureBatch, Freshness, Header, IcsParts, MeritParts,
-    ModelRef, Partition, Plan, ResultRow, ScoreBatch, Shared, Symbol, Timeframe, WhyNot,
+    Bar, BarBatchBuilder, BarFlags, Breakdown, EventTime, FactorScores, FeatureBatch, Freshness, Header, IcsParts,
+    MeritParts, ModelRef, Partition, Plan, ResultRow, ScoreBatch, SectorZ, Shared, Symbol, Timeframe, WhyNot,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -71,7 +71,16 @@ pub(crate) fn row(text: &str, merit: f64, open_time_ns: i64) -> ResultRow {
         play_style: "".into(),
         is_ultra_risky: false,
         events: None,
-        factors: None,
+        // Some are known: a row leaves the others out.
+        factors: Some(Box::new(FactorScores {
+            value_score: Some(50.0),
+            sector_z: SectorZ {
+                value_cfp_sector_z: Some(0.25),
+                size_log_mcap_sector_z: Some(-1.5),
+                ..SectorZ::default()
+            },
+            ..FactorScores::default()
+        })),
         profiles: Shared::default(),
         rules: Shared::default(),
         breakdown: Breakdown { merit: MeritParts::default(), ics: IcsParts::default(), tech_rating: None },

@@ -1,0 +1,86 @@
+//! Two readers of a stream share what the first one decoded.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use runtime::bus::{Bus, BusKind, BusOptions, Consumer, ConsumerSpec, Delivery, Start};
+use runtime::decode_once::DecodeOnce;
+use runtime::line::{Decode, Decoded};
+use runtime::streams::{self, PipelineStream};
+use schemas::subject::Namespace;
+use schemas::{CodecError, Symbol};
+
+const NAMESPACE: Namespace = Namespace::Live;
+
+async fn bus() -> Bus {
+    let options = BusOptions {
+        kind: BusKind::Memory,
+        data_dir: Path::new("unused").to_owned(),
+        nats_server: None,
+        client_name: "test".to_owned(),
+        publish_timeout: Duration::from_secs(1),
+        lead_max: 4096,
+    };
+    let bus = Bus::connect(&options).await.unwrap();
+    streams::ensure(&bus, &NAMESPACE).await.unwrap();
+    bus
+}
+
+async fn reader(bus: &Bus, durable: &str) -> Consumer {
+    let spec = ConsumerSpec {
+        stream: PipelineStream::Instruments.name(&NAMESPACE),
+        durable: durable.to_owned(),
+        filter: NAMESPACE.instruments(),
+        start: Start::All,
+        batch_max: 8,
+    };
+    bus.consume(spec).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_message_is_decoded_once_for_both_readers_and_a_stranger_is_not_taken_for_it() {
+    let n_decoded = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&n_decoded);
+    let decode = move |delivery: &Delivery| -> Result<Decoded<Vec<u8>>, CodecError> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(Decoded { input: delivery.payload.to_vec(), n_rows: 1, place: None })
+    };
+    let one = DecodeOnce::new(decode);
+    let other = one.clone();
+
+    let bus_a = bus().await;
+    let (mut first, mut second) = (reader(&bus_a, "a").await, reader(&bus_a, "b").await);
+    let subject = NAMESPACE.instrument(Symbol::new("TEST").unwrap());
+    for text in ["x", "y", "z"] {
+        bus_a.publish(&subject, None, text.into()).await.unwrap();
+    }
+    for text in ["x", "y", "z"] {
+        let delivery = first.next().await.unwrap();
+        assert_eq!(one.decode(&delivery).unwrap().input, text.as_bytes());
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(n_decoded.load(Ordering::Relaxed), 3);
+    for text in ["x", "y"] {
+        let delivery = second.next().await.unwrap();
+        assert_eq!(other.decode(&delivery).unwrap().input, text.as_bytes());
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(n_decoded.load(Ordering::Relaxed), 3, "copies of what the first reader decoded");
+
+    // The third message waits for the second reader. Another stream gives its number to something else.
+    let bus_b = bus().await;
+    for text in ["p", "q", "r"] {
+        bus_b.publish(&subject, None, text.into()).await.unwrap();
+    }
+    let mut stranger = reader(&bus_b, "a").await;
+    for text in ["p", "q", "r"] {
+        let delivery = stranger.next().await.unwrap();
+        assert_eq!(other.decode(&delivery).unwrap().input, text.as_bytes());
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(n_decoded.load(Ordering::Relaxed), 6);
+}
