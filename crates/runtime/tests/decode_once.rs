@@ -11,10 +11,14 @@ use runtime::bus::{Bus, BusKind, BusOptions, Consumer, ConsumerSpec, Delivery, S
 use runtime::decode_once::DecodeOnce;
 use runtime::line::{Decode, Decoded};
 use runtime::streams::{self, PipelineStream};
-use schemas::subject::Namespace;
-use schemas::{CodecError, Symbol};
+use schemas::subject::{BatchKind, Namespace};
+use schemas::{CodecError, Partition, Timeframe};
 
 const NAMESPACE: Namespace = Namespace::Live;
+
+fn subject() -> String {
+    NAMESPACE.batch(BatchKind::Bar, Timeframe::D1, Partition::new(0).unwrap())
+}
 
 async fn bus() -> Bus {
     let options = BusOptions {
@@ -32,9 +36,9 @@ async fn bus() -> Bus {
 
 async fn reader(bus: &Bus, durable: &str) -> Consumer {
     let spec = ConsumerSpec {
-        stream: PipelineStream::Instruments.name(&NAMESPACE),
+        stream: PipelineStream::Batches(BatchKind::Bar).name(&NAMESPACE),
         durable: durable.to_owned(),
-        filter: NAMESPACE.instruments(),
+        filter: subject(),
         start: Start::All,
         batch_max: 8,
     };
@@ -54,9 +58,8 @@ async fn each_message_is_decoded_once_for_both_readers_and_a_stranger_is_not_tak
 
     let bus_a = bus().await;
     let (mut first, mut second) = (reader(&bus_a, "a").await, reader(&bus_a, "b").await);
-    let subject = NAMESPACE.instrument(Symbol::new("TEST").unwrap());
     for text in ["x", "y", "z"] {
-        bus_a.publish(&subject, None, text.into()).await.unwrap();
+        bus_a.publish(&subject(), None, text.into()).await.unwrap();
     }
     for text in ["x", "y", "z"] {
         let delivery = first.next().await.unwrap();
@@ -74,7 +77,7 @@ async fn each_message_is_decoded_once_for_both_readers_and_a_stranger_is_not_tak
     // The third message waits for the second reader. Another stream gives its number to something else.
     let bus_b = bus().await;
     for text in ["p", "q", "r"] {
-        bus_b.publish(&subject, None, text.into()).await.unwrap();
+        bus_b.publish(&subject(), None, text.into()).await.unwrap();
     }
     let mut stranger = reader(&bus_b, "a").await;
     for text in ["p", "q", "r"] {
