@@ -14,32 +14,13 @@ use schemas::{
     Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Filing, FilingPeriod, Header, Instrument, Partition, Plan,
     PredictionBatch, Predictions, Symbol, Timeframe,
 };
-use scoring::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
+use scoring::{FEATURE_COLUMNS, ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 
 /// As in the binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const N_ROUNDS: usize = 31;
-const COLUMNS: [&str; 16] = [
-    "n_bars",
-    "sma20",
-    "sma50",
-    "sma200",
-    "rsi14",
-    "macd_hist",
-    "pct_from_high20",
-    "vol_spike_ratio",
-    "atr_pct_14",
-    "ret_5d",
-    "dollar_vol_20",
-    "bb_upper20",
-    "high_5",
-    "low_5",
-    "high_10",
-    "low_10",
-];
-
 fn main() -> anyhow::Result<()> {
     let peer = std::env::args().skip_while(|argument| argument != "--peer").nth(1);
     println!("{:>7} {:>22} {:>14} {:>14}", "symbols", "what", "median", "a row");
@@ -84,7 +65,7 @@ struct Market {
 
 impl Market {
     fn new(n_symbols: usize) -> anyhow::Result<Self> {
-        let plan = Plan::new(COLUMNS);
+        let plan = Plan::new(FEATURE_COLUMNS);
         let setup =
             ScoringSetup { options: ScoringOptions::default(), timeframe: Timeframe::D1, plan: plan.clone(), epoch: 1 };
         let symbols = (0..n_symbols).map(|n| Symbol::new(&format!("S{n}"))).collect::<Result<_, _>>()?;
@@ -238,7 +219,7 @@ impl Market {
             source: "bench".to_owned(),
             watermark: None,
         };
-        let matrix = (0..COLUMNS.len()).flat_map(|column| rows.iter().map(move |row| row[column])).collect();
+        let matrix = (0..FEATURE_COLUMNS.len()).flat_map(|column| rows.iter().map(move |row| row[column])).collect();
         let features = FeatureBatch::new(builder.finish(header), self.plan.hash(), matrix).expect("it is a matrix");
         PredictionBatch::new(features, predictions, Vec::new()).expect("there is a prediction per row")
     }

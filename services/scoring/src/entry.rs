@@ -10,55 +10,34 @@ use crate::trade_plan::Structure;
 const BAND_PERIOD: f64 = 20.0;
 const BAND_DEVIATIONS: f64 = 2.0;
 
-/// The feature columns that scoring reads, by their place in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FeatureColumns {
-    n_bars: usize,
-    sma20: usize,
-    sma50: usize,
-    sma200: usize,
-    rsi14: usize,
-    macd_hist: usize,
-    pct_from_high20: usize,
-    vol_spike_ratio: usize,
-    atr_pct_14: usize,
-    ret_5d: usize,
-    dollar_vol_20: usize,
-    bb_upper20: usize,
-    high_5: usize,
-    low_5: usize,
-    high_10: usize,
-    low_10: usize,
+/// Lists the columns once: as names, and by their place in a plan.
+macro_rules! feature_columns {
+    ($n:literal: $($name:ident),+ $(,)?) => {
+        /// The feature columns that scoring reads, by name.
+        pub const FEATURE_COLUMNS: [&str; $n] = [$(stringify!($name)),+];
+
+        /// The feature columns that scoring reads, by their place in the plan.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct FeatureColumns {
+            $($name: usize),+
+        }
+
+        impl FeatureColumns {
+            pub(crate) fn of(plan: &Plan) -> Result<Self, MissingColumn> {
+                let column = |name| plan.index_of(name).ok_or(MissingColumn(name));
+                Ok(Self { $($name: column(stringify!($name))?),+ })
+            }
+        }
+    };
 }
+
+feature_columns!(16: n_bars, sma20, sma50, sma200, rsi14, macd_hist, pct_from_high20, vol_spike_ratio, atr_pct_14, ret_5d,
+    dollar_vol_20, bb_upper20, high_5, low_5, high_10, low_10);
 
 /// The plan lacks a column that scoring reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the feature plan has no column `{0}`, which scoring reads")]
 pub struct MissingColumn(pub &'static str);
-
-impl FeatureColumns {
-    pub(crate) fn of(plan: &Plan) -> Result<Self, MissingColumn> {
-        let column = |name| plan.index_of(name).ok_or(MissingColumn(name));
-        Ok(Self {
-            n_bars: column("n_bars")?,
-            sma20: column("sma20")?,
-            sma50: column("sma50")?,
-            sma200: column("sma200")?,
-            rsi14: column("rsi14")?,
-            macd_hist: column("macd_hist")?,
-            pct_from_high20: column("pct_from_high20")?,
-            vol_spike_ratio: column("vol_spike_ratio")?,
-            atr_pct_14: column("atr_pct_14")?,
-            ret_5d: column("ret_5d")?,
-            dollar_vol_20: column("dollar_vol_20")?,
-            bb_upper20: column("bb_upper20")?,
-            high_5: column("high_5")?,
-            low_5: column("low_5")?,
-            high_10: column("high_10")?,
-            low_10: column("low_10")?,
-        })
-    }
-}
 
 /// What arrived for one symbol: everything else about it follows from this.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

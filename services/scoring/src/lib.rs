@@ -57,5 +57,5 @@ pub mod win_prob;
 mod world;
 
 pub use config::{ScoringOptions, ScoringSetup};
-pub use entry::MissingColumn;
+pub use entry::{FEATURE_COLUMNS, MissingColumn};
 pub use stage::{REFRESH_STEPS, ScoringInput, ScoringStage};

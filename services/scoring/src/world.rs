@@ -5,29 +5,10 @@ use schemas::{
     Predictions, ResultRow, Symbol, Timeframe,
 };
 
-use crate::{ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
-
-const COLUMNS: [&str; 16] = [
-    "n_bars",
-    "sma20",
-    "sma50",
-    "sma200",
-    "rsi14",
-    "macd_hist",
-    "pct_from_high20",
-    "vol_spike_ratio",
-    "atr_pct_14",
-    "ret_5d",
-    "dollar_vol_20",
-    "bb_upper20",
-    "high_5",
-    "low_5",
-    "high_10",
-    "low_10",
-];
+use crate::{FEATURE_COLUMNS, ScoringInput, ScoringOptions, ScoringSetup, ScoringStage};
 
 pub(crate) fn stage() -> ScoringStage {
-    let plan = Plan::new(COLUMNS);
+    let plan = Plan::new(FEATURE_COLUMNS);
     let setup = ScoringSetup { options: ScoringOptions::default(), timeframe: Timeframe::D1, plan, epoch: 1 };
     ScoringStage::new(setup).unwrap()
 }
@@ -52,8 +33,8 @@ pub(crate) fn bar(text: &str, bar: Bar, columns: &[(&str, f64)]) -> ScoringInput
         watermark: None,
     };
     let value = |name| columns.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value);
-    let matrix = COLUMNS.into_iter().map(value).collect();
-    let features = FeatureBatch::new(bars.finish(header), Plan::new(COLUMNS).hash(), matrix).unwrap();
+    let matrix = FEATURE_COLUMNS.into_iter().map(value).collect();
+    let features = FeatureBatch::new(bars.finish(header), Plan::new(FEATURE_COLUMNS).hash(), matrix).unwrap();
     ScoringInput::Predictions(PredictionBatch::new(features, vec![Predictions::default()], Vec::new()).unwrap())
 }
 
