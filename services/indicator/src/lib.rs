@@ -95,7 +95,7 @@ pub use catalogue::{Entry, catalogue, refused_functions};
 pub use market::close_all;
 pub use ohlcv::Ohlcv;
 pub use plan::{need, needs_range, plan};
-pub use recompute::{recompute, recompute_many, recompute_rows};
+pub use recompute::{recompute, recompute_many, recompute_newest, recompute_rows};
 pub use single::{
     AccumulationDistribution, Adx, Aroon, AroonValue, Atr, Bands, Bollinger, Cci, ChaikinOscillator, Cmf, Dema,
     Donchian, Ema, HeikinAshi, HeikinAshiBar, HistoricalVolatility, Ichimoku, IchimokuValue, Kama, Keltner,

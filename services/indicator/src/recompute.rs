@@ -45,8 +45,14 @@ pub fn recompute<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Option<Values> 
 /// Bars are in the order of time. A symbol whose last bar is impossible has no values.
 pub fn recompute_many(symbols: &[&[Bar]]) -> Vec<Option<Values>> {
     let mut last: Vec<Option<Values>> = symbols.iter().map(|bars| bars.last().map(|_| Values::missing())).collect();
-    run(&last_segments(symbols), Wanted::Last, &mut |symbol, _, row| last[symbol] = Some(row.values()));
+    run(&last_segments(symbols), Wanted::Newest(1), &mut |symbol, _, row| last[symbol] = Some(row.values()));
     last
+}
+
+/// The columns at the newest bars of each symbol, at most `n_rows` of them and none before its newest segment: calls `sink`
+/// as [`recompute_rows`] does. Only these bars pay for their columns.
+pub fn recompute_newest(symbols: &[&[Bar]], n_rows: usize, sink: &mut impl FnMut(usize, usize, Row<'_>)) {
+    run(&last_segments(symbols), Wanted::Newest(n_rows), sink);
 }
 
 /// The columns at every bar of every symbol: calls `sink` with the place of the symbol, that of the bar, and its row. The
@@ -113,7 +119,8 @@ impl<'a> Segment<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    Last,
+    /// So many of the newest of each segment.
+    Newest(usize),
     Every,
 }
 
@@ -260,7 +267,7 @@ impl<S: Simd> Group<S> {
             self.fill(segments, start, n);
             match wanted {
                 Wanted::Every => self.run_every(&mut hot, segments, start, n, sink),
-                Wanted::Last => self.run_last(&mut hot, segments, start, n, sink),
+                Wanted::Newest(n_rows) => self.run_newest(&mut hot, segments, (start, n), n_rows, sink),
             }
             self.rewind();
         }
@@ -304,14 +311,24 @@ impl<S: Simd> Group<S> {
         }
     }
 
-    /// Bars before the last that no window of a last row reads only pass through the state.
+    /// Bars before the newest that no window of a newest row reads only pass through the state.
     #[inline(always)]
-    fn run_last(&mut self, hot: &mut Hot<Lanes<S>>, segments: &[Segment], start: usize, n: usize, sink: &mut Sink<'_>) {
+    fn run_newest(
+        &mut self,
+        hot: &mut Hot<Lanes<S>>,
+        segments: &[Segment],
+        (start, n): (usize, usize),
+        n_rows: usize,
+        sink: &mut Sink<'_>,
+    ) {
         let n_first = u32::try_from(start).expect("no segment has as many bars");
         let mut row = Aligned([self.simd.splat_f64s(0.0); N_COLUMNS]);
-        let first_inverse = first_read(segments, N_CLOSES);
-        let first_kept = first_read(segments, N_RETURNS);
-        let first_placed = first_read(segments, N_PLACED);
+        // The first bar that a window of so many reads at any of the newest bars.
+        let n_least = segments.iter().map(|segment| segment.bars.len()).min().unwrap_or(0);
+        let first_read = |n_window: usize| n_least.saturating_sub(n_window.saturating_add(n_rows));
+        let first_inverse = first_read(N_CLOSES);
+        let first_kept = first_read(N_RETURNS);
+        let first_placed = first_read(N_PLACED);
         for (at, n_before) in (0..n).zip(n_first..) {
             let i = start + at;
             let bar = self.input(at, i >= first_inverse);
@@ -319,8 +336,10 @@ impl<S: Simd> Group<S> {
             let last_13 = if i >= first_placed { range13(&past) } else { Channel { high: bar.high, low: bar.low } };
             let step = step(hot, &past, &bar, n_before, Paths::of(&past), last_13);
             let n_bars = n_before + 1;
-            let mut ends = segments.iter().enumerate().filter(|(_, segment)| i + 1 == segment.bars.len());
-            if let Some(first) = ends.next() {
+            let is_newest =
+                |segment: &Segment| i < segment.bars.len() && i.saturating_add(n_rows) >= segment.bars.len();
+            let mut newest = segments.iter().enumerate().filter(|(_, segment)| is_newest(segment));
+            if let Some(first) = newest.next() {
                 let windows = Windows::of(&past, WindowExtremes::of(&past, year(&past)));
                 let near = Near::of(&past, NearExtremes::of(&past));
                 let terms = NewTerms::new(&past, near.extremes.rsis, &bar, &step);
@@ -329,7 +348,7 @@ impl<S: Simd> Group<S> {
                     .columns(&mut row.0);
                 mark_missing(self.simd, &mut row.0, n_bars);
                 let numbers = pulp::bytemuck::cast_slice(&row.0);
-                for (lane, segment) in std::iter::once(first).chain(ends) {
+                for (lane, segment) in std::iter::once(first).chain(newest) {
                     sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
                 }
             }
@@ -412,12 +431,6 @@ impl<S: Simd> Group<S> {
 /// Bars whose place in their range the stochastic of a row still shows.
 const N_PLACED: usize = 4;
 
-/// The first bar that a window of `n` reads at any of the last bars.
-fn first_read(segments: &[Segment], n: usize) -> usize {
-    let n_least = segments.iter().map(|segment| segment.bars.len()).min().unwrap_or(0);
-    n_least.saturating_sub(n + 1)
-}
-
 #[inline(always)]
 fn window<L, const N: usize>(numbers: &[L], from: usize) -> &[L; N] {
     numbers[from..].first_chunk().expect("there is room for a window before every bar")
@@ -443,7 +456,7 @@ mod tests {
                 let mut rows: Vec<Vec<Bits>> = self.0.iter().map(|bars| vec![None; bars.len()]).collect();
                 let segments = last_segments(self.0);
                 let mut sink = |symbol: usize, _, row: Row| last[symbol] = Some(value_bits(&row.values()));
-                Run { segments: &segments, wanted: Wanted::Last, sink: &mut sink }.with_simd(simd);
+                Run { segments: &segments, wanted: Wanted::Newest(1), sink: &mut sink }.with_simd(simd);
                 let segments = all_segments(self.0);
                 let mut sink =
                     |symbol: usize, bar: usize, row: Row| rows[symbol][bar] = Some(value_bits(&row.values()));
@@ -468,6 +481,25 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn the_newest_rows_are_the_last_of_all_rows(
+            symbols in proptest::collection::vec(any_bars(0..280), 0..11),
+            n_rows in 1_usize..90,
+        ) {
+            let symbols: Vec<&[Bar]> = symbols.iter().map(Vec::as_slice).collect();
+            let mut newest: Vec<Vec<Bits>> = symbols.iter().map(|bars| vec![None; bars.len()]).collect();
+            recompute_newest(&symbols, n_rows, &mut |symbol, bar, row| {
+                newest[symbol][bar] = Some(value_bits(&row.values()));
+            });
+            for (bars, newest) in symbols.iter().zip(newest) {
+                let mut expected = closed_rows(bars);
+                let segment = bars.iter().rposition(starts_segment).unwrap_or(0);
+                let first = segment.max(bars.len().saturating_sub(n_rows));
+                expected[..first].fill(None);
+                prop_assert!(newest == expected, "{n_rows} of {}", bars.len());
+            }
+        }
 
         #[test]
         fn every_dispatch_target_gives_the_bits_of_closing_one_by_one(
