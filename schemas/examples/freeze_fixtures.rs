@@ -7,9 +7,9 @@ use std::path::Path;
 
 use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, CompanyEvent, CompanyEventKind, EventTime, EventView,
-    FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, Market, MeritParts,
-    Message, ModelRef, Partition, Plan, PredictionBatch, Predictions, ProfileVerdict, QuantileTables, ResultRow, Rule,
-    ScoreBatch, SectorZ, Symbol, TechParts, Timeframe, WhyNot,
+    FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, LivePlan, Market,
+    MeritParts, Message, ModelRef, Partition, Plan, PlanChange, PredictionBatch, Predictions, ProfileVerdict,
+    QuantileTables, ResultRow, Rule, ScoreBatch, SectorZ, StopAdvice, Symbol, TechParts, Timeframe, WhyNot,
 };
 use serde::Serialize;
 
@@ -81,7 +81,7 @@ fn main() {
     freeze("one", &bars);
     freeze("one", &features);
     freeze("two", &predictions);
-    freeze("three", &scores);
+    freeze("four", &scores);
     freeze("three", &instrument(symbol));
     freeze("one", &quantiles);
     freeze("one", &alert);
@@ -185,6 +185,20 @@ fn result_row(symbol: Symbol) -> ResultRow {
         reward_risk: None,
         position_size: None,
         setup: Some("Trend Long".into()),
+        live_plan: Some(LivePlan {
+            state: "triggered".into(),
+            direction: "long".into(),
+            entry: 11.25,
+            stop: 10.5,
+            target: 12.75,
+            armed_ns: EventTime::from_days(16_990).as_ns(),
+            since_ns: EventTime::from_days(16_999).as_ns(),
+            n_bars: 1,
+            fill: Some(11.25),
+            exit: None,
+            advice: Some(StopAdvice { stop: 11.0, notes: vec!["little progress: tighten the stop".into()] }),
+            changes: vec![PlanChange { state: "triggered".into(), price: 11.25 }],
+        }),
         no_plan: Some("neither long nor short".into()),
         excluded: Some("price_too_low".into()),
         liquidity_note: None,

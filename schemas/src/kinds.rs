@@ -7,6 +7,7 @@ pub(crate) mod feature;
 pub(crate) mod header;
 pub(crate) mod instrument;
 pub(crate) mod intake;
+pub(crate) mod live_plan;
 pub(crate) mod market;
 pub(crate) mod prediction;
 pub(crate) mod quantiles;

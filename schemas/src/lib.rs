@@ -26,6 +26,7 @@ pub use kinds::feature::{FeatureBatch, FeatureBatchV1, Plan};
 pub use kinds::header::{Header, HeaderV1};
 pub use kinds::instrument::{CLOSES_MAX, FILINGS_MAX, Filing, FilingPeriod, Instrument, InstrumentV1};
 pub use kinds::intake::{IntakeBar, IntakeBarV1};
+pub use kinds::live_plan::{LivePlan, PlanChange, StopAdvice};
 pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::quantiles::{QuantileTables, QuantileTablesV1, TABLES_MAX};

@@ -6,6 +6,7 @@ mod error;
 mod features;
 mod funnel;
 mod models;
+mod newest;
 mod output;
 mod progress;
 mod recompute;

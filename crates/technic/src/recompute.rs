@@ -2,38 +2,24 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use indicator::Values;
 use inference::{ExplainedPrediction, InferenceStage, TableHistory};
-use ingest::{DailyBars, ReadOptions, Reference, Rejections};
+use ingest::{ReadOptions, Reference, Rejections};
 use pipeline::Stage as _;
-use rayon::prelude::*;
 use runtime::clock;
 use schemas::{
-    Bar, BarBatchBuilder, BarFlags, EventTime, FeatureBatch, Header, Market, ModelRef, Partition, Plan, ResultRow,
-    Symbol, Timeframe,
+    BarBatchBuilder, EventTime, FeatureBatch, Header, Market, ModelRef, Partition, Plan, ResultRow, Symbol, Timeframe,
 };
-use scoring::{ScoringInput, ScoringSetup, ScoringStage};
+use scoring::{PlanHistory, ScoringInput, ScoringSetup, ScoringStage};
 
 use crate::config::Config;
 use crate::error::Usage;
 use crate::models;
+use crate::newest::{self, Latest, Recomputed};
 use crate::progress::Progress;
-
-/// Symbols that are computed side by side; of similar length, no lane waits for another.
-const SYMBOLS_PER_GROUP: usize = 256;
-
-/// A symbol's newest bar, its close as it was traded, and its indicators.
-pub(crate) struct Latest {
-    symbol: Symbol,
-    bar: Bar,
-    traded_close: f64,
-    values: Values,
-}
 
 /// Every symbol's result at one moment, and how it came about.
 #[derive(Debug)]
@@ -76,8 +62,9 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     let models = models::load(config, plan.clone())?;
     let newest = bars.sessions.last().copied().unwrap_or_default();
     let oldest = EventTime(newest.as_ns().saturating_sub_unsigned(whole_ns(config.scoring.max_age)));
-    let before = if models.is_empty() { BTreeSet::new() } else { sessions_before(&bars, oldest) };
-    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
+    let before = if models.is_empty() { BTreeSet::new() } else { newest::sessions_before(&bars, oldest) };
+    let follower = PlanHistory::new(&plan, &config.scoring)?;
+    let Recomputed { latest, earlier } = newest::recompute(&bars, &before, &plan, Some((&follower, oldest)));
     watch.lap("indicator");
 
     progress.stage("inference");
@@ -98,6 +85,12 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     }
     for batch in predictions {
         scoring.on_batch(ScoringInput::Predictions(batch), &mut out).context("scoring refused its own input")?;
+    }
+    for row in &latest {
+        scoring.set_life_before(row.symbol, row.life);
+    }
+    for row in &latest {
+        scoring.set_life_before(row.symbol, row.life);
     }
     scoring.settle(&mut out);
     let market = out.iter().rev().find_map(|batch| batch.market.clone());
@@ -148,7 +141,7 @@ pub(crate) fn explain(
     };
     let session = bars.open_time[last];
     let before = bars.sessions.iter().copied().rfind(|before| *before < session).into_iter().collect();
-    let Recomputed { latest, earlier } = recompute(&bars, &before, &plan);
+    let Recomputed { latest, earlier } = newest::recompute(&bars, &before, &plan, None);
     bars.symbols.clear();
     let mut inference = InferenceStage::new(plan.clone(), models).with_history(history(timeframe, &plan, &earlier));
     let latest: Vec<Latest> = latest.into_iter().filter(|latest| latest.symbol == symbol).collect();
@@ -156,75 +149,6 @@ pub(crate) fn explain(
     let features = batches.pop().ok_or_else(|| Usage(format!("the last bar of {symbol} is impossible")))?;
     let explained = inference.explain(&features, 0)?;
     Ok((features, explained))
-}
-
-/// The indicators at each symbol's newest bar, and at the bars of some sessions before.
-struct Recomputed {
-    latest: Vec<Latest>,
-    earlier: Vec<Latest>,
-}
-
-/// The session before that of each symbol's newest bar, for those that are not older than `oldest`: older ones are not
-/// ranked.
-fn sessions_before(bars: &DailyBars, oldest: EventTime) -> BTreeSet<EventTime> {
-    let newest = bars.symbols.iter().filter_map(|(_, rows)| rows.clone().last().map(|row| bars.open_time[row]));
-    let newest: BTreeSet<EventTime> = newest.filter(|session| *session >= oldest).collect();
-    let before = |session: EventTime| {
-        let at = bars.sessions.partition_point(|other| *other < session);
-        at.checked_sub(1).map(|at| bars.sessions[at])
-    };
-    newest.into_iter().filter_map(before).collect()
-}
-
-fn recompute(bars: &DailyBars, sessions: &BTreeSet<EventTime>, plan: &Plan) -> Recomputed {
-    let tables = TableHistory::new(plan);
-    let of_group = |group: &[(Symbol, Range<usize>)]| -> Recomputed {
-        let first_session = sessions.first().copied();
-        let firsts_and_histories: Vec<(usize, Vec<Bar>)> = group
-            .iter()
-            .map(|(_, rows)| {
-                // The newest segment, and what the oldest session that is asked for needs.
-                let oldest =
-                    rows.clone().rev().find(|&row| first_session.is_none_or(|first| bars.open_time[row] <= first));
-                let oldest = oldest.filter(|_| first_session.is_some()).unwrap_or(rows.end.saturating_sub(1));
-                let starts_segment = |row: &usize| bars.flags[*row].contains(BarFlags::SEGMENT_START);
-                let first = (rows.start..=oldest).rev().find(starts_segment).unwrap_or(rows.start);
-                (first, (first..rows.end).map(|row| bars.bar(row)).collect())
-            })
-            .collect();
-        let (firsts, histories): (Vec<usize>, Vec<Vec<Bar>>) = firsts_and_histories.into_iter().unzip();
-        let at = |until: &dyn Fn(usize, &[Bar]) -> Option<usize>| -> Vec<Latest> {
-            let slices: Vec<&[Bar]> = firsts
-                .iter()
-                .zip(&histories)
-                .map(|(&first, history)| until(first, history).map_or(&[][..], |end| &history[..end]))
-                .collect();
-            let found = indicator::recompute_many(&slices);
-            let rows = group.iter().zip(&firsts).zip(&slices).zip(found);
-            rows.filter_map(|((((symbol, _), first), slice), values)| {
-                let bar = *slice.last()?;
-                let traded_close = bars.traded_close[first + slice.len() - 1];
-                Some(Latest { symbol: *symbol, bar, traded_close, values: values? })
-            })
-            .collect()
-        };
-        let latest = at(&|_, history| Some(history.len()));
-        let of_session = |session: EventTime| {
-            at(&|first, history| {
-                let place = history.partition_point(|bar| bar.open_time < session);
-                let end = history.get(place).filter(|bar| bar.open_time == session).map(|_| place + 1);
-                end.filter(|&end| tables.may_be_member(&history[..end], bars.traded_close[first + end - 1]))
-            })
-        };
-        Recomputed { latest, earlier: sessions.iter().copied().flat_map(of_session).collect() }
-    };
-    let groups: Vec<Recomputed> = bars.symbols.par_chunks(SYMBOLS_PER_GROUP).map(of_group).collect();
-    let mut all = Recomputed { latest: Vec::with_capacity(bars.symbols.len()), earlier: Vec::new() };
-    for Recomputed { latest, earlier } in groups {
-        all.latest.extend(latest);
-        all.earlier.extend(earlier);
-    }
-    all
 }
 
 /// The quantile tables of the sessions of these rows.

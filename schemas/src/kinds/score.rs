@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::company_event::EventView;
+use super::live_plan::LivePlan;
 use super::market::Market;
 use super::prediction::ModelRef;
 use crate::codec::{CodecError, Message, ROWS_MAX, SCHEMA_VERSION};
@@ -58,6 +59,9 @@ pub struct ResultRow {
     /// What kind of plan it is; `null` for the generic one, and without a plan.
     #[serde(default, deserialize_with = "crate::label::known_or_none")]
     pub setup: Option<Cow<'static, str>>,
+    /// The plan of an earlier bar that is followed, and how it stands; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_plan: Option<LivePlan>,
     /// Why there is no plan.
     #[serde(default, deserialize_with = "crate::label::known_or_none")]
     pub no_plan: Option<Cow<'static, str>>,
@@ -397,7 +401,8 @@ impl ResultRow {
             }
         }
         let prices = [Some(self.close), self.entry, self.stop, self.target];
-        if prices.into_iter().flatten().any(|price| !price.is_finite()) {
+        let followed = self.live_plan.iter().flat_map(LivePlan::prices);
+        if prices.into_iter().flatten().chain(followed).any(|price| !price.is_finite()) {
             return Err(CodecError::invalid("price", format!("a price of {} is not finite", self.symbol)));
         }
         Ok(())

@@ -158,7 +158,8 @@ function useDetail(symbol, entry) {
 function Plan({ detail }) {
   const { plan } = detail;
   if (plan === null) {
-    return html`<div class="plan none"><h3>No plan</h3><p>${words(detail.no_plan ?? "none was made")}.</p></div>`;
+    return html`<div class="plan none"><h3>No plan</h3><p>${words(detail.no_plan ?? "none was made")}.</p>
+      ${detail.live_plan && html`<p class="hint">Followed: ${livePlan(detail.live_plan)}.</p>`}</div>`;
   }
   const span = Math.abs(plan.target - plan.stop);
   const share = (/** @type {number} */ level) => `${(100 * Math.abs(level - plan.stop)) / span}%`;
@@ -172,8 +173,18 @@ function Plan({ detail }) {
         <div><dt class="accent">Entry</dt><dd>${price(plan.entry)}</dd></div>
         <div><dt class="up">Target</dt><dd>${price(plan.target)} <small>${from(plan.target)}</small></dd></div>
       </dl>
+      ${detail.live_plan && html`<p class="hint">Followed: ${livePlan(detail.live_plan)}.</p>`}
       ${detail.liquidity_note && html`<p class="hint">${detail.liquidity_note}</p>`}
     </div>`;
+}
+
+/** What became of the plan of an earlier bar. @param {NonNullable<Detail["live_plan"]>} plan */
+function livePlan(plan) {
+  const day = new Date(plan.since_ns / 1e6).toISOString().slice(0, 10);
+  const prices = `entry ${price(plan.fill ?? plan.entry)}, stop ${price(plan.stop)}, target ${price(plan.target)}`;
+  const end = plan.exit === undefined ? "" : ` at ${price(plan.exit)}`;
+  const advice = plan.advice ? `; stop to ${price(plan.advice.stop)}: ${plan.advice.notes.join(", ")}` : "";
+  return `${plan.state}${end} since ${day} (${prices})${advice}`;
 }
 
 /** The parts of a score as bars to both sides of zero. @param {{ parts: Record<string, number> }} properties */

@@ -27,6 +27,20 @@ export interface Row {
   reward_risk: number | null;
   position_size: number | null;
   setup: string | null;
+  live_plan?: {
+    state: string;
+    direction: string;
+    entry: number;
+    stop: number;
+    target: number;
+    armed_ns: number;
+    since_ns: number;
+    n_bars: number;
+    fill?: number;
+    exit?: number;
+    advice?: { stop: number; notes: string[] };
+    changes?: { state: string; price: number }[];
+  };
   no_plan: string | null;
   excluded: string | null;
   liquidity_note: string | null;

@@ -15,6 +15,7 @@ use crate::channel::Channel;
 use crate::event::{BarUpdate, Content, Event, IndicatorUpdate};
 use crate::fanout::Fanout;
 use crate::metrics::Metrics;
+use crate::plan_alerts::PlanAlerts;
 use crate::snapshot::Snapshot;
 
 /// No update with a known arrival has been fanned out.
@@ -37,6 +38,7 @@ struct Shared {
     /// The newest events of the channels that are no table, by symbol.
     facts: [Mutex<Facts>; 4],
     fanout: Fanout,
+    plan_alerts: Mutex<PlanAlerts>,
     lag_ns: AtomicI64,
     burst: Mutex<BurstClock>,
     metrics: Metrics,
@@ -72,6 +74,7 @@ impl Hub {
             board: Mutex::default(),
             facts: Default::default(),
             fanout: Fanout::default(),
+            plan_alerts: Mutex::default(),
             lag_ns: AtomicI64::new(LAG_UNKNOWN),
             burst: Mutex::default(),
             metrics: Metrics::new(registry)?,
@@ -97,6 +100,9 @@ impl Hub {
         };
         self.0.fanout.push(Channel::Scores, updates.iter().map(event));
         self.0.fanout.pulse();
+        for alert in self.plan_alerts(updates) {
+            self.apply_alert(alert);
+        }
     }
 
     /// Fans bars out, oldest first.
@@ -113,6 +119,11 @@ impl Hub {
     /// Fans an alert out.
     pub fn apply_alert(&self, alert: Alert) {
         self.note(Channel::Alerts, [(alert.symbol, Content::Alert(Arc::new(alert)))]);
+    }
+
+    fn plan_alerts(&self, updates: &[Update]) -> Vec<Alert> {
+        let mut plan_alerts = self.0.plan_alerts.lock().expect("nothing panics while it holds the alerts");
+        updates.iter().flat_map(|update| plan_alerts.of(update)).collect()
     }
 
     fn note(&self, channel: Channel, contents: impl IntoIterator<Item = (Symbol, Content)>) {

@@ -19,6 +19,7 @@ mod history;
 mod hub;
 mod limits;
 mod metrics;
+mod plan_alerts;
 mod protocol;
 mod results;
 mod ring;

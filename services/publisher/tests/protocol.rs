@@ -285,6 +285,53 @@ async fn bars_indicators_and_alerts_have_channels_of_their_own() {
     assert_eq!((&alerts[0], &alerts[1]["msg"]), (&expected, &"two".into()));
 }
 
+fn followed(state: &'static str, day: i64, revision: u32, is_final: bool) -> schemas::ResultRow {
+    let mut row = row("A", 60.0, day);
+    row.freshness.revision = revision;
+    row.freshness.is_final = is_final;
+    row.live_plan = Some(schemas::LivePlan {
+        state: state.into(),
+        direction: "long".into(),
+        entry: 12.0,
+        stop: 11.5,
+        target: 13.0,
+        armed_ns: 1,
+        since_ns: day,
+        n_bars: 0,
+        fill: None,
+        exit: None,
+        advice: None,
+        changes: vec![schemas::PlanChange { state: state.into(), price: 12.25 }],
+    });
+    row
+}
+
+#[tokio::test]
+async fn a_change_of_a_plan_is_told_once_when_its_bar_is_final() {
+    let mut server = Server::start().await;
+    let (mut client, _) = subscribed(&server, json!({"action": "subscribe", "params": "AL.*,SC.A"})).await;
+    let moved = |merit, row| schemas::ResultRow { merit, ..row };
+    for row in [
+        followed("armed", 1, 0, true),
+        moved(61.0, followed("armed", 1, 0, true)),
+        followed("triggered", 2, 0, false),
+        followed("triggered", 2, 1, true),
+        row("A", 62.0, 3),
+        followed("stopped", 4, 0, true),
+    ] {
+        server.publish(vec![row]);
+    }
+    let mut alerts: Vec<Value> = Vec::new();
+    while !alerts.last().is_some_and(|alert| alert["msg"].as_str().unwrap().contains("stopped")) {
+        alerts.extend(client.events().await.into_iter().filter(|event| event["ev"] == "AL"));
+    }
+    let told: Vec<_> = alerts.iter().map(|alert| (&alert["sym"], &alert["rule"], &alert["msg"])).collect();
+    let message = |state| Value::from(format!("long plan {state} at 12.25: entry 12, stop 11.5, target 13"));
+    let (symbol, rule) = (Value::from("A"), Value::from("plan"));
+    let messages = ["armed", "triggered", "stopped"].map(message);
+    assert_eq!(told, messages.each_ref().map(|message| (&symbol, &rule, message)));
+}
+
 fn guarded(limits: Limits) -> PublisherOptions {
     PublisherOptions { keys: vec![format!("desk:{ABC}")], limits, ..PublisherOptions::default() }
 }

@@ -46,6 +46,7 @@ pub(crate) struct RowInputs {
     pub(crate) open_time: EventTime,
     pub(crate) revision: u32,
     flags: u8,
+    pub(crate) open: f64,
     /// `None` for a bar that is no more than a close.
     pub(crate) range: Option<(f64, f64)>,
     pub(crate) close: f64,
@@ -76,15 +77,25 @@ impl RowInputs {
         columns: &FeatureColumns,
         features: &FeatureBatch,
         row: usize,
+        symbol_and_bar: (Symbol, Bar),
+        predictions: Predictions,
+    ) -> Self {
+        Self::of(columns, |column| features.value(row, column), symbol_and_bar, predictions)
+    }
+
+    /// From a bar and its columns, by their place in the plan.
+    pub(crate) fn of(
+        columns: &FeatureColumns,
+        feature: impl Fn(usize) -> Option<f64>,
         (symbol, bar): (Symbol, Bar),
         predictions: Predictions,
     ) -> Self {
-        let feature = |column| features.value(row, column);
         Self {
             symbol,
             open_time: bar.open_time,
             revision: bar.revision,
             flags: bar.flags.bits(),
+            open: bar.open,
             range: (!bar.flags.contains(BarFlags::CLOSE_ONLY)).then_some((bar.low, bar.high)),
             close: bar.close,
             volume: bar.volume,

@@ -64,13 +64,18 @@ pub(crate) fn is_ultra_risky(entry: &Entry) -> bool {
 }
 
 fn plan(entry: &Entry, options: &ScoringOptions) -> Result<TradePlan, NoPlan> {
+    trade_plan(&plan_inputs(entry)?, &options.account, entry.inputs.dollar_vol_20)
+}
+
+/// What the plan of a row is made from.
+pub(crate) fn plan_inputs(entry: &Entry) -> Result<PlanInputs, NoPlan> {
     let inputs = &entry.inputs;
     // Without highs and lows nothing is known of where the market turned.
     let (low, high) = inputs.range.ok_or(NoPlan::NoRange)?;
     let setup = Direction::of(entry.signal).and_then(|direction| {
         Setup::of(direction, entry.subscores.breakout, entry.subscores.trend, inputs.close, inputs.sma20)
     });
-    let plan_inputs = PlanInputs {
+    Ok(PlanInputs {
         close: inputs.close,
         high,
         low,
@@ -78,6 +83,5 @@ fn plan(entry: &Entry, options: &ScoringOptions) -> Result<TradePlan, NoPlan> {
         signal: entry.signal,
         setup,
         structure: inputs.structure(),
-    };
-    trade_plan(&plan_inputs, &options.account, inputs.dollar_vol_20)
+    })
 }

@@ -30,6 +30,7 @@ pub mod optimiser;
 mod outbox;
 mod peers;
 pub mod percentile;
+mod plan_life;
 pub mod portfolio;
 pub mod price_factors;
 pub mod profiles;
@@ -58,4 +59,5 @@ mod world;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::{FEATURE_COLUMNS, MissingColumn};
+pub use plan_life::{PlanHistory, PlanLife};
 pub use stage::{REFRESH_STEPS, ScoringInput, ScoringStage};

@@ -14,7 +14,7 @@ use crate::screen;
 /// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
 const REWARD_RISK_DECIMALS: usize = 2;
 
-/// What clients see of a scored row.
+/// What clients see of a scored row, but for the plan that is followed: that is no part of the row's own bar.
 pub(crate) fn result_row(
     as_of: SmolStr,
     entry: &Entry,
@@ -66,6 +66,7 @@ pub(crate) fn result_row(
         reward_risk: levels.map(|levels| rounded(levels.reward_risk(), REWARD_RISK_DECIMALS)),
         position_size: plan.map(|plan| plan.sizing.shares),
         setup: plan.and_then(|plan| Some(plan.setup?.as_str(plan.levels.direction).into())),
+        live_plan: None,
         no_plan: idea.plan.as_ref().err().map(|reason| reason.as_str().into()),
         excluded: excluded.map(|exclusion| exclusion.as_str().into()),
         liquidity_note: plan.and_then(|plan| plan.sizing.liquidity_note.clone()),

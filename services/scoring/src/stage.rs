@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
 use pipeline::{Rejected, Restore, Stage, Watermarks};
-use schemas::{EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ScoreBatch};
+use schemas::{
+    EventTime, Header, Instrument, Market, ModelRef, N_PARTITIONS, Partition, PredictionBatch, ScoreBatch, Symbol,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
 use crate::outbox::{Models, Outbox, Parcel, ROWS_PER_BATCH};
+use crate::plan_life::PlanLife;
 use crate::table::Table;
 
 /// A burst is a change of at least this share of the rows.
@@ -24,7 +27,7 @@ pub const REFRESH_STEPS: u16 = N_PARTITIONS as u16 * STEPS_PER_PARTITION;
 const QUIET_PERIODS: u32 = 8;
 
 /// Version of the snapshot bytes; part of the layout that names them.
-const SNAPSHOT_VERSION: u64 = 4;
+const SNAPSHOT_VERSION: u64 = 5;
 
 /// What the scorer listens to.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +80,8 @@ struct Line {
 /// One partition's state at rest.
 #[derive(Debug, Serialize, Deserialize)]
 struct Snapshot {
-    /// With what made the predictions, by its place in `models`.
-    rows: Vec<(RowInputs, u32)>,
+    /// With what was followed before, and what made the predictions, by its place in `models`.
+    rows: Vec<(RowInputs, PlanLife, u32)>,
     watermark: Option<EventTime>,
     source: String,
     /// First those of the newest batch.
@@ -111,6 +114,12 @@ impl ScoringStage {
     /// How many symbols have been seen, ranked or not.
     pub fn n_symbols(&self) -> usize {
         self.table.n_symbols()
+    }
+
+    /// Tells what a symbol followed before its newest bar, where the stage has not seen the bars before that.
+    pub fn set_life_before(&mut self, symbol: Symbol, life: PlanLife) {
+        self.table.set_life_before(symbol, life, &self.setup.options);
+        self.is_unsettled = true;
     }
 
     fn on_predictions(&mut self, batch: &PredictionBatch) -> Result<(), Rejected> {
@@ -299,7 +308,8 @@ impl Restore for ScoringStage {
             });
             u32::try_from(place).expect("a partition has fewer rows than that")
         };
-        let rows = self.table.inputs_of(partition).map(|(inputs, models)| (*inputs, place_of(models))).collect();
+        let rows =
+            self.table.inputs_of(partition).map(|(inputs, life, models)| (*inputs, *life, place_of(models))).collect();
         let snapshot = Snapshot {
             rows,
             watermark: self.watermarks.of(partition),
@@ -312,20 +322,21 @@ impl Restore for ScoringStage {
     fn restore(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), Rejected> {
         let snapshot: Snapshot =
             rmp_serde::from_slice(bytes).map_err(|error| Rejected::new("snapshot", error.to_string()))?;
-        if let Some((stray, _)) = snapshot.rows.iter().find(|(row, _)| Partition::of(row.symbol) != partition) {
+        if let Some((stray, ..)) = snapshot.rows.iter().find(|(row, ..)| Partition::of(row.symbol) != partition) {
             return Err(Rejected::new("snapshot", format!("{} is not of partition {partition}", stray.symbol)));
         }
         let models: Vec<Models> = snapshot.models.into_iter().map(Models::from).collect();
         let models_of = |place: u32| models.get(usize::try_from(place).ok()?);
-        if let Some((row, place)) = snapshot.rows.iter().find(|(_, place)| models_of(*place).is_none()) {
+        if let Some((row, _, place)) = snapshot.rows.iter().find(|(_, _, place)| models_of(*place).is_none()) {
             return Err(Rejected::new(
                 "snapshot",
                 format!("{} has the models {place} of {}", row.symbol, models.len()),
             ));
         }
-        for (row, place) in &snapshot.rows {
+        for (row, life, place) in &snapshot.rows {
             let models = models_of(*place).expect("it was checked above");
             self.table.update(row, models, &self.setup.options);
+            self.table.set_life_before(row.symbol, *life, &self.setup.options);
         }
         if let Some(newest) = models.first() {
             self.lines[partition.index()].models = Arc::clone(newest);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use fnv::FnvHashMap;
-use schemas::{EventTime, Instrument, Market, N_PARTITIONS, Partition, SmolStr, Symbol, Timeframe};
+use schemas::{BarFlags, EventTime, Instrument, Market, N_PARTITIONS, Partition, SmolStr, Symbol, Timeframe};
 
 use crate::config::ScoringOptions;
 use crate::cross_section::{self, CrossSection, RankKeys, Standing};
@@ -12,6 +12,7 @@ use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
 use crate::outbox::{Models, Outbox};
+use crate::plan_life::{self, PlanLife, Step};
 use crate::reasons::Reasons;
 use crate::row::result_row;
 use crate::tiers::ResultTier;
@@ -75,6 +76,9 @@ struct Slot {
     instrument: Option<Arc<Instrument>>,
     /// What made the predictions of its inputs.
     models: Models,
+    /// What was followed before the bar of its inputs, and after it.
+    life_before: PlanLife,
+    life: PlanLife,
     /// Among the peers as they were when they were last sorted.
     quality: Option<f64>,
     /// Whether the sorted columns hold the row.
@@ -85,6 +89,24 @@ struct Slot {
 }
 
 impl Slot {
+    /// Moves what is followed on by the bar of the row.
+    fn follow(&mut self, options: &ScoringOptions) {
+        self.life = self.life_before.after(&Step::of(&self.entry.inputs), || plan_life::offered(&self.entry, options));
+    }
+
+    /// A final bar that comes when a later one is already forming; `false` when it is nothing of that kind.
+    fn follow_late(&mut self, inputs: &RowInputs, options: &ScoringOptions) -> bool {
+        let shown = self.entry.inputs.open_time;
+        let is_late = inputs.flags().contains(BarFlags::FINAL) && inputs.open_time < shown;
+        if !is_late || self.life_before.has_seen(inputs.open_time) {
+            return false;
+        }
+        let late = Entry::new(inputs, Facts::default());
+        self.life_before = self.life_before.after(&Step::of(inputs), || plan_life::offered(&late, options));
+        self.follow(options);
+        true
+    }
+
     /// What the sorted columns hold of the row; nothing unless it is ranked.
     fn rank_keys(&self) -> RankKeys {
         if self.is_ranked { CrossSection::keys(&self.entry) } else { RankKeys::default() }
@@ -115,8 +137,12 @@ impl Table {
     /// Takes in a row; `false` when the symbol has a newer one, or the same.
     pub(crate) fn update(&mut self, inputs: &RowInputs, models: &Models, options: &ScoringOptions) -> bool {
         let known = self.index.get(&inputs.symbol).copied();
-        if known.is_some_and(|at| self.rows[at].entry.inputs.position() >= inputs.position()) {
-            return false;
+        if let Some(at) = known.filter(|&at| self.rows[at].entry.inputs.position() >= inputs.position()) {
+            let is_news = self.rows[at].follow_late(inputs, options);
+            if is_news {
+                self.mark_changed(at);
+            }
+            return is_news;
         }
         self.newest = self.newest.max(inputs.open_time);
         let is_ranked = self.absence(inputs, options).is_none();
@@ -141,13 +167,28 @@ impl Table {
         if !Arc::ptr_eq(&slot.models, models) {
             slot.models = Arc::clone(models);
         }
+        let (shown, shown_is_final) =
+            (slot.entry.inputs.open_time, slot.entry.inputs.flags().contains(BarFlags::FINAL));
+        if inputs.open_time > shown && shown_is_final {
+            // Nothing corrects the bar before any more; a bar that never became final never happened.
+            slot.life_before = slot.life;
+        }
         slot.entry.update(inputs);
+        slot.follow(options);
         self.factors.observe(at, &slot.entry);
         if !self.columns_are_stale {
             self.columns.replace(old, slot.rank_keys());
         }
         self.mark_changed(at);
         true
+    }
+
+    /// Sets what a symbol followed before the bar of its row.
+    pub(crate) fn set_life_before(&mut self, symbol: Symbol, life: PlanLife, options: &ScoringOptions) {
+        let Some(&at) = self.index.get(&symbol) else { return };
+        self.rows[at].life_before = life;
+        self.rows[at].follow(options);
+        self.mark_changed(at);
     }
 
     /// A place for a symbol that was not known.
@@ -162,6 +203,8 @@ impl Table {
             entry: Entry::new(inputs, Facts::new(None, inputs.open_time)),
             instrument: self.instruments.get(&inputs.symbol).cloned(),
             models: Arc::clone(models),
+            life_before: PlanLife::default(),
+            life: PlanLife::default(),
             quality: None,
             is_ranked: false,
             is_changed: false,
@@ -349,7 +392,8 @@ impl Table {
         let as_of = self.as_of.of(slot.entry.inputs.open_time, timeframe);
         let instrument = slot.instrument.as_deref();
         let factors = self.factors.of(at);
-        let row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors, &mut self.reasons);
+        let mut row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors, &mut self.reasons);
+        row.live_plan = slot.life.view(slot.entry.inputs.close);
         out.push(slot.partition, &slot.models, row);
     }
 
@@ -371,10 +415,10 @@ impl Table {
         self.watermark = watermark;
     }
 
-    /// What arrived for the symbols of a partition, and what made the predictions in it.
-    pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = (&RowInputs, &Models)> {
+    /// What arrived for the symbols of a partition, what they followed before, and what made the predictions in it.
+    pub(crate) fn inputs_of(&self, partition: Partition) -> impl Iterator<Item = (&RowInputs, &PlanLife, &Models)> {
         let slots = self.rows.iter().filter(move |slot| slot.partition == partition);
-        slots.map(|slot| (&slot.entry.inputs, &slot.models))
+        slots.map(|slot| (&slot.entry.inputs, &slot.life_before, &slot.models))
     }
 
     /// How many symbols have a row, ranked or not.

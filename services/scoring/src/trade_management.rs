@@ -1,5 +1,7 @@
 //! What becomes of a plan as bars arrive, and where its stop should move.
 
+use serde::{Deserialize, Serialize};
+
 use crate::trade_plan::{Direction, Levels};
 
 /// Bars that an armed plan waits for its entry.
@@ -20,7 +22,7 @@ const LOSS_MAX: f64 = 0.03;
 const FAILING_DISTANCE: f64 = 0.01;
 
 /// Where a plan stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PlanState {
     /// Waits for its entry.
     Armed,
@@ -52,7 +54,7 @@ impl PlanState {
 }
 
 /// A plan entered a state at a price (USD): the fill where there is one, else the close.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PlanEvent {
     pub state: PlanState,
     pub price: f64,
@@ -75,7 +77,7 @@ pub struct PlanBar {
 ///
 /// # Source
 /// Ours; the reference only advises on stops (§13.5, [`advise`]).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LivePlan {
     levels: Levels,
     /// Whether the entry is better than the price at planning, so that the price has to come back for it.
@@ -99,6 +101,11 @@ impl LivePlan {
 
     pub fn state(&self) -> PlanState {
         self.state
+    }
+
+    /// Bars since the state began.
+    pub fn n_bars(&self) -> u32 {
+        self.n_bars
     }
 
     /// The same plan with another stop, for a trade that is [`advise`]d.

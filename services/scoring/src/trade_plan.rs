@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rounding::on_tick;
 use crate::sizing::{Account, Sizing, sizing};
 use crate::tech_rating::Signal;
@@ -11,7 +13,7 @@ const STOP_ATR: f64 = 1.5;
 const STOP_ATR_MAX: f64 = 3.0;
 const STOP_ATR_MIN: f64 = 0.5;
 /// Which way a plan bets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     Long,
     Short,
@@ -176,7 +178,7 @@ impl fmt::Display for NoPlan {
 }
 
 /// The three prices of a plan, in USD.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     pub direction: Direction,
     pub entry: f64,
