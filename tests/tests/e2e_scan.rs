@@ -215,6 +215,38 @@ fn plans_are_sized_for_the_account_and_a_profile_shows_what_passes_it() {
     check_funnel(&balanced);
 }
 
+#[test]
+fn a_strategy_sets_risk_and_reward_of_every_plan() {
+    let dir = Market::generate(60, 260).folder();
+    let data = text(dir.path());
+    let scan = |strategy: &str| {
+        parsed(&run(["scan", "--data", data, "--strategy", strategy, "--format", "json"]).expect(0, &[]).stdout)
+    };
+    let account = scan("none");
+    assert_eq!(account["strategy"], Value::Null);
+    let default = parsed(&scan_json(dir.path()));
+    assert_eq!(default["results"], account["results"]);
+    let bold = scan("aggressive_position");
+    assert_eq!(bold["strategy"]["name"], "aggressive_position");
+    assert_eq!(bold["strategy"]["style"], "Position / longer-term");
+    let [account, bold] = [&account, &bold].map(|scan| scan["results"].as_array().unwrap());
+    let mut n_plans = 0;
+    for (account, bold) in account.iter().zip(bold) {
+        let fields = ["symbol", "merit", "signal", "entry", "stop"];
+        assert_eq!(fields.map(|field| &account[field]), fields.map(|field| &bold[field]));
+        let number = |field: &str| bold[field].as_f64();
+        let Some((entry, stop)) = number("entry").zip(number("stop")) else { continue };
+        n_plans += 1;
+        let reward_risk = number("reward_risk").unwrap();
+        // Prices are on ticks, so the ratio is met but for those.
+        assert!((reward_risk - 2.5).abs() <= 0.02 / (entry - stop), "{bold}");
+        let shares = number("position_size").unwrap();
+        assert!(shares * (entry - stop) <= 10_000.0 * 1.2 / 100.0 + 1e-6, "{bold}");
+        assert!(bold["target"].as_f64() > account["target"].as_f64(), "{bold}");
+    }
+    assert!(n_plans > 0, "no row has a plan");
+}
+
 /// Every symbol is either shown or taken out by one step.
 fn check_funnel(scan: &Value) {
     let (funnel, why_not) = (&scan["funnel"], scan["why_not"].as_object().unwrap());
@@ -515,6 +547,9 @@ fn wrong_usage_and_configuration_end_with_2_and_name_the_key() {
     run(["scan", "--data", data, "--as-of", "2016-02-30"]).expect(2, &["2016-02-30"]);
     run(["scan", "--data", data, "--format", "xml"]).expect(2, &["xml"]);
     run(["scan", "--data", data, "--limit", "-1"]).expect(2, &["-1"]);
+    run(["scan", "--data", data, "--strategy", "yolo"]).expect(2, &["yolo", "balanced_swing"]);
+    run_with(&[("TECHNIC__SCORING__STRATEGY", "yolo")], ["scan", "--data", data])
+        .expect(2, &["scoring.strategy", "yolo"]);
     run(["scan", "--data", data, "--format", "parquet"]).expect(2, &["-o"]);
     run(["nonsense"]).expect(2, &["nonsense"]);
     run(["run", "nobody"]).expect(2, &["nobody"]);

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::{EventTime, Symbol};
+use scoring::profiles::{Strategy, StrategyProfile};
 
 /// Streaming stock scanner: bars in; ranked, explained trade ideas out.
 #[derive(Debug, Parser)]
@@ -196,6 +197,9 @@ pub struct ScanArgs {
     /// Show only what this risk profile wants to see.
     #[arg(long, value_name = "PROFILE", default_value = "none")]
     pub profile: ProfileChoice,
+    /// Make the plans for this strategy, instead of the configured one.
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy)]
+    pub strategy: Option<Strategy>,
     /// Show so many at most; default: 25 in a table, else all.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -267,6 +271,14 @@ pub struct FeaturesArgs {
 
 fn date(text: &str) -> Result<EventTime, String> {
     EventTime::parse_date(text).ok_or_else(|| "not a date; write it as YYYY-MM-DD".to_owned())
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    let none = (text == "none").then_some(Strategy::None);
+    none.or_else(|| StrategyProfile::named(text).map(|profile| profile.strategy)).ok_or_else(|| {
+        let known: Vec<&str> = StrategyProfile::ALL.iter().map(|profile| profile.name).collect();
+        format!("known are none, {}", known.join(", "))
+    })
 }
 
 fn symbol(text: &str) -> Result<Symbol, String> {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
 use schemas::{Market, ModelRef, ResultRow, SmolStr, Symbol, Timeframe};
+use scoring::profiles::StrategyProfile;
 use serde::Serialize;
 
 use crate::funnel::Funnel;
@@ -25,6 +26,8 @@ struct Document<'a> {
     /// `null` when the folder has no closes of the index it is read from.
     regime: Option<&'a Market>,
     models: &'a [ModelRef],
+    /// What the plans are made for; `null` when that is the account alone.
+    strategy: Option<StrategyView>,
     /// What kind of bars the results stand on.
     data: &'static str,
     rejected: &'a BTreeMap<&'static str, u64>,
@@ -33,6 +36,23 @@ struct Document<'a> {
     /// The symbols that are not shown, and the first condition that each fails.
     why_not: &'a BTreeMap<Symbol, String>,
     results: &'a [ResultRow],
+}
+
+#[derive(Serialize)]
+struct StrategyView {
+    name: &'static str,
+    /// How much of the account one plan may lose, in percent, and the gain asked for per risk taken.
+    risk_pct: f64,
+    target_rr: f64,
+    tech_rating_min: f64,
+    style: &'static str,
+}
+
+impl StrategyView {
+    fn of(profile: &StrategyProfile) -> Self {
+        let &StrategyProfile { name, risk_pct, target_rr, tech_rating_min, style, .. } = profile;
+        Self { name, risk_pct, target_rr, tech_rating_min, style: style.as_str() }
+    }
 }
 
 pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&Path>) -> anyhow::Result<()> {
@@ -44,6 +64,7 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&
         stage_ms: scan.stages.iter().map(|&(name, elapsed)| (name, milliseconds(elapsed))).collect(),
         regime: scan.market.as_ref(),
         models: &scan.models,
+        strategy: scan.strategy.profile().map(StrategyView::of),
         data: "replay",
         rejected: &scan.rejections.by_reason,
         missing_files: &scan.missing_files,
@@ -99,6 +120,10 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<
     if let Some(market) = &scan.market {
         let level = market.vol_level.as_deref().unwrap_or("unknown");
         lines.push(format!("market: {} ({}, volatility {level})", market.label, market.benchmark));
+    }
+    if let Some(StrategyProfile { name, risk_pct, target_rr, style, .. }) = scan.strategy.profile() {
+        let style = style.as_str();
+        lines.push(format!("strategy: {name} ({style}, risk {risk_pct} % of the account, reward {target_rr} to 1)"));
     }
     lines.push(funnel.line());
     let text = format!("{}\n\n{table}\n", lines.join("\n"));

@@ -13,6 +13,7 @@ use runtime::clock;
 use schemas::{
     BarBatchBuilder, EventTime, FeatureBatch, Header, Market, ModelRef, Partition, Plan, ResultRow, Symbol, Timeframe,
 };
+use scoring::profiles::Strategy;
 use scoring::{PlanHistory, ScoringInput, ScoringSetup, ScoringStage};
 
 use crate::config::Config;
@@ -36,6 +37,8 @@ pub(crate) struct Scan {
     /// impossible.
     pub(crate) unranked: BTreeMap<Symbol, Option<Cow<'static, str>>>,
     pub(crate) models: Vec<ModelRef>,
+    /// What the plans are made for.
+    pub(crate) strategy: Strategy,
     pub(crate) rejections: Rejections,
     /// The bars have no open, high and low.
     pub(crate) is_close_only: bool,
@@ -112,6 +115,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
         market,
         unranked,
         models,
+        strategy: config.scoring.strategy,
         is_close_only: bars.is_close_only(),
         rejections: bars.rejections,
         missing_files,

@@ -17,7 +17,8 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     if args.format == ScanFormat::Parquet && args.output.is_none() {
         return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
     }
-    let config = models::config(args.config.as_deref(), &args.models)?;
+    let mut config = models::config(args.config.as_deref(), &args.models)?;
+    config.scoring.strategy = args.strategy.unwrap_or(config.scoring.strategy);
     let progress = Progress::spinner();
     let mut scan = recompute::scan(&args.data, args.as_of, &config, &progress)?;
     drop(progress);

@@ -3,6 +3,7 @@ use std::time::Duration;
 use schemas::{Plan, Timeframe};
 use serde::{Deserialize, Serialize};
 
+use crate::profiles::Strategy;
 use crate::sizing::Account;
 
 /// What an operator sets about scoring.
@@ -20,6 +21,15 @@ pub struct ScoringOptions {
     pub refresh: Duration,
     /// Whose money the trade plans size.
     pub account: Account,
+    /// How it is traded: a strategy has a risk and a reward of its own, and asks for a rating.
+    pub strategy: Strategy,
+}
+
+impl ScoringOptions {
+    /// The account as the strategy trades it.
+    pub(crate) fn trading_account(&self) -> Account {
+        self.strategy.profile().map_or(self.account, |profile| profile.account(self.account))
+    }
 }
 
 impl Default for ScoringOptions {
@@ -31,6 +41,7 @@ impl Default for ScoringOptions {
             min_delta: 0.05,
             refresh: Duration::from_millis(250),
             account: Account::default(),
+            strategy: Strategy::None,
         }
     }
 }

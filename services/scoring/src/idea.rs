@@ -4,7 +4,7 @@ use crate::config::ScoringOptions;
 use crate::cross_section::{Scored, Standing};
 use crate::drift::{PlayStyle, StyleInputs};
 use crate::entry::Entry;
-use crate::profiles::{ProfileLimit, ProfileRow, RiskProfile};
+use crate::profiles::{ProfileLimit, ProfileRow, RiskProfile, StrategyProfile};
 use crate::risk;
 use crate::tech_rating::Signal;
 use crate::tiers::{InvestorThresholds, InvestorTier, ResultTier};
@@ -64,11 +64,15 @@ pub(crate) fn is_ultra_risky(entry: &Entry) -> bool {
 }
 
 fn plan(entry: &Entry, options: &ScoringOptions) -> Result<TradePlan, NoPlan> {
-    trade_plan(&plan_inputs(entry)?, &options.account, entry.inputs.dollar_vol_20)
+    trade_plan(&plan_inputs(entry, options)?, &options.trading_account(), entry.inputs.dollar_vol_20)
 }
 
 /// What the plan of a row is made from.
-pub(crate) fn plan_inputs(entry: &Entry) -> Result<PlanInputs, NoPlan> {
+pub(crate) fn plan_inputs(entry: &Entry, options: &ScoringOptions) -> Result<PlanInputs, NoPlan> {
+    let is_weak = |profile: &StrategyProfile| !profile.trades(entry.tech.rating);
+    if Direction::of(entry.signal).is_some() && options.strategy.profile().is_some_and(is_weak) {
+        return Err(NoPlan::WeakForStrategy);
+    }
     let inputs = &entry.inputs;
     // Without highs and lows nothing is known of where the market turned.
     let (low, high) = inputs.range.ok_or(NoPlan::NoRange)?;

@@ -141,8 +141,8 @@ pub(crate) fn offered(entry: &Entry, options: &ScoringOptions) -> Option<Levels>
     if entry.inputs.n_bars < options.min_bars {
         return None;
     }
-    let inputs = idea::plan_inputs(entry).ok()?;
-    Levels::new(&inputs, &options.account).and_then(|levels| levels.on_ticks()).ok()
+    let inputs = idea::plan_inputs(entry, options).ok()?;
+    Levels::new(&inputs, &options.trading_account()).and_then(|levels| levels.on_ticks()).ok()
 }
 
 /// Bars of a symbol with what scoring reads of their columns: the plans of a symbol from its history.

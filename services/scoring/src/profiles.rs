@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::sizing::Account;
+
 /// A limit of a [`RiskProfile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProfileLimit {
@@ -176,6 +180,26 @@ impl TradeStyle {
     }
 }
 
+/// The strategy that plans are made for, as an operator names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Plans follow the account's own risk and reward.
+    #[default]
+    None,
+    ConservativeSwing,
+    BalancedSwing,
+    AggressiveSwing,
+    ConservativePosition,
+    AggressivePosition,
+}
+
+impl Strategy {
+    pub fn profile(self) -> Option<&'static StrategyProfile> {
+        StrategyProfile::ALL.iter().find(|profile| profile.strategy == self)
+    }
+}
+
 /// How an investor trades.
 ///
 /// # Units
@@ -185,6 +209,8 @@ impl TradeStyle {
 /// §13.2.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StrategyProfile {
+    pub strategy: Strategy,
+    /// As [`Strategy`] is written.
     pub name: &'static str,
     pub risk_pct: f64,
     pub target_rr: f64,
@@ -194,15 +220,29 @@ pub struct StrategyProfile {
 
 impl StrategyProfile {
     pub const ALL: [Self; 5] = [
-        Self::new("conservative_swing", 0.5, 2.0, 15.0, TradeStyle::ShortTermSwing),
-        Self::new("balanced_swing", 1.0, 2.0, 12.0, TradeStyle::ShortTermSwing),
-        Self::new("aggressive_swing", 1.5, 2.5, 10.0, TradeStyle::ShortTermSwing),
-        Self::new("conservative_position", 0.6, 2.0, 16.0, TradeStyle::Position),
-        Self::new("aggressive_position", 1.2, 2.5, 12.0, TradeStyle::Position),
+        Self::swing(Strategy::ConservativeSwing, "conservative_swing", [0.5, 2.0, 15.0]),
+        Self::swing(Strategy::BalancedSwing, "balanced_swing", [1.0, 2.0, 12.0]),
+        Self::swing(Strategy::AggressiveSwing, "aggressive_swing", [1.5, 2.5, 10.0]),
+        Self::position(Strategy::ConservativePosition, "conservative_position", [0.6, 2.0, 16.0]),
+        Self::position(Strategy::AggressivePosition, "aggressive_position", [1.2, 2.5, 12.0]),
     ];
 
-    const fn new(name: &'static str, risk_pct: f64, target_rr: f64, tech_rating_min: f64, style: TradeStyle) -> Self {
-        Self { name, risk_pct, target_rr, tech_rating_min, style }
+    const fn swing(strategy: Strategy, name: &'static str, [risk_pct, target_rr, tech_rating_min]: [f64; 3]) -> Self {
+        Self { strategy, name, risk_pct, target_rr, tech_rating_min, style: TradeStyle::ShortTermSwing }
+    }
+
+    const fn position(strategy: Strategy, name: &'static str, numbers: [f64; 3]) -> Self {
+        Self { style: TradeStyle::Position, ..Self::swing(strategy, name, numbers) }
+    }
+
+    /// The account, with the risk and the reward of the strategy.
+    pub fn account(&self, account: Account) -> Account {
+        Account { risk_pct: self.risk_pct, target_rr: self.target_rr, ..account }
+    }
+
+    /// Whether it trades a row of this rating, on either side.
+    pub fn trades(&self, tech_rating: Option<f64>) -> bool {
+        tech_rating.is_some_and(|rating| rating.abs() >= self.tech_rating_min)
     }
 
     /// `None` when there is none such.
@@ -259,5 +299,21 @@ mod tests {
             StrategyProfile::named("balanced_swing").map(|profile| profile.style.as_str()),
             Some("Short-term swing")
         );
+    }
+
+    #[test]
+    fn a_strategy_is_found_by_the_name_it_is_configured_with() {
+        assert_eq!(Strategy::None.profile(), None);
+        for profile in StrategyProfile::ALL {
+            assert_eq!(serde_json::to_value(profile.strategy).unwrap(), profile.name);
+            assert_eq!(profile.strategy.profile(), Some(&profile));
+            let account = profile.account(Account { size: 77.0, ..Account::default() });
+            assert_eq!(
+                (account.size, account.risk_pct, account.target_rr),
+                (77.0, profile.risk_pct, profile.target_rr)
+            );
+            assert!(profile.trades(Some(-profile.tech_rating_min)) && !profile.trades(None));
+            assert!(!profile.trades(Some(profile.tech_rating_min - 0.5)));
+        }
     }
 }

@@ -149,13 +149,15 @@ pub enum NoPlan {
     NoRange,
     /// The stop is not on the losing side of the entry.
     NoRisk,
+    /// The rating is below what the strategy asks for.
+    WeakForStrategy,
 }
 
 impl NoPlan {
     /// What the row's signal becomes: one that may not be followed stays what it is (§13.3).
     pub fn signal(self, signal: Signal) -> Signal {
         match self {
-            Self::ShortsNotAllowed => signal,
+            Self::ShortsNotAllowed | Self::WeakForStrategy => signal,
             Self::NoSignal | Self::NoRange | Self::NoRisk => Signal::Avoid,
         }
     }
@@ -167,6 +169,7 @@ impl NoPlan {
             Self::ShortsNotAllowed => "shorts are not allowed",
             Self::NoRange => "the price or its range is unknown",
             Self::NoRisk => "stop and entry are the same price",
+            Self::WeakForStrategy => "the rating is too weak for the strategy",
         }
     }
 }
