@@ -9,7 +9,8 @@ use indicator::Slot;
 use inference::{InferenceStage, TableHistory};
 use ingest::{DailyBars, ReadOptions};
 use polars::prelude::{
-    BatchedWriter, Column, DataFrame, DataType, IntoColumn as _, NamedFrom as _, ParquetWriter, Series,
+    Column, DataFrame, DataType, Float64Chunked, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetCompression,
+    ParquetWriter, PolarsResult, Series, StatisticsOptions,
 };
 use rayon::prelude::*;
 use schemas::{
@@ -22,7 +23,7 @@ use crate::models;
 use crate::progress::Progress;
 
 /// Symbols whose rows are computed together and written as one row group.
-const SYMBOLS_PER_GROUP: usize = 512;
+const SYMBOLS_PER_GROUP: usize = 128;
 
 /// One column of every bar, symbol by symbol.
 type Columns = Vec<Vec<f64>>;
@@ -82,22 +83,41 @@ fn write(
     file: &File,
     progress: &Progress,
 ) -> anyhow::Result<usize> {
-    let mut writer: Option<BatchedWriter<BufWriter<&File>>> = None;
+    let empty = frame(bars, plan, from, inference.as_deref_mut(), &[])?;
+    // Indicators hardly compress, and nobody looks for a range of one; both would take most of the time.
+    let writer = ParquetWriter::new(BufWriter::new(file))
+        .with_compression(ParquetCompression::Uncompressed)
+        .with_statistics(StatisticsOptions::empty())
+        .batched(empty.schema())?;
     let mut n_rows = 0;
-    for group in bars.symbols.chunks(SYMBOLS_PER_GROUP) {
-        let mut frame = frame(bars, plan, from, inference.as_deref_mut(), group)?;
-        n_rows += frame.height();
-        if writer.is_none() {
-            writer = Some(ParquetWriter::new(BufWriter::new(file)).batched(frame.schema())?);
-        }
-        let writer = writer.as_mut().expect("it was made above");
-        frame.rechunk_mut();
-        writer.write_batch(&frame)?;
-        progress.add(group.len());
+    let mut encoded = Vec::new();
+    let groups: Vec<&[(Symbol, Range<usize>)]> = bars.symbols.chunks(SYMBOLS_PER_GROUP).collect();
+    for groups in groups.chunks(rayon::current_num_threads()) {
+        let frames = || -> anyhow::Result<Vec<DataFrame>> {
+            match inference.as_deref_mut() {
+                // Models predict one batch after the other.
+                Some(inference) => {
+                    groups.iter().map(|group| frame(bars, plan, from, Some(&mut *inference), group)).collect()
+                }
+                None => groups.par_iter().map(|group| frame(bars, plan, from, None, group)).collect(),
+            }
+        };
+        // What is ready is written while the next groups are computed.
+        let (written, frames) = rayon::join(|| writer.write_row_groups(std::mem::take(&mut encoded)), frames);
+        written?;
+        let frames = frames?;
+        n_rows += frames.iter().map(DataFrame::height).sum::<usize>();
+        encoded = frames
+            .par_iter()
+            .map(|frame| writer.encode_and_compress(frame).collect())
+            .collect::<PolarsResult<Vec<Vec<_>>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        progress.add(groups.iter().map(|group| group.len()).sum());
     }
-    if let Some(writer) = writer {
-        writer.finish()?;
-    }
+    writer.write_row_groups(encoded)?;
+    writer.finish()?;
     Ok(n_rows)
 }
 
@@ -117,20 +137,13 @@ fn frame(
         .flat_map(|((symbol, _), (kept, _))| std::iter::repeat_n(symbol.as_str(), kept.len()))
         .collect();
     let days: Vec<i32> = rows.iter().map(|&row| bars.open_time[row].days()).collect();
-    let number = |name: &str, values: &[f64]| {
-        Column::from(Series::new(name.into(), rows.iter().map(|&row| values[row]).collect::<Vec<_>>()))
-    };
+    let of_bars = |name: &str, values: &[f64]| numbers(name, rows.iter().map(|&row| values[row]).collect());
     let mut columns = vec![
         Column::from(Series::new("symbol".into(), symbols)),
         Series::new("date".into(), days).cast(&DataType::Date)?.into_column(),
-        number("close", &bars.close),
-        number("volume", &bars.volume),
+        of_bars("close", &bars.close),
+        of_bars("volume", &bars.volume),
     ];
-    for (at, name) in plan.columns().iter().enumerate() {
-        let values = per_symbol.iter().flat_map(|(_, columns)| columns[at].iter());
-        let values: Vec<Option<f64>> = values.map(|value| (!value.is_nan()).then_some(*value)).collect();
-        columns.push(Column::from(Series::new(name.as_str().into(), values)));
-    }
     if let Some(inference) = inference {
         let mut predictions = Vec::with_capacity(rows.len());
         for ((symbol, _), (kept, columns)) in group.iter().zip(&per_symbol) {
@@ -139,12 +152,37 @@ fn frame(
                 predictions.extend_from_slice(predicted.rows());
             }
         }
-        for (name, value) in PREDICTIONS {
+        let of_predictions = PREDICTIONS.map(|(name, value)| {
             let values: Vec<Option<f64>> = predictions.iter().map(value).collect();
-            columns.push(Column::from(Series::new(name.into(), values)));
-        }
+            Column::from(Series::new(name.into(), values))
+        });
+        columns.extend(of_plan(plan, &per_symbol, rows.len()));
+        columns.extend(of_predictions);
+    } else {
+        columns.extend(of_plan(plan, &per_symbol, rows.len()));
     }
     Ok(DataFrame::new(rows.len(), columns)?)
+}
+
+fn of_plan<'a>(
+    plan: &'a Plan,
+    per_symbol: &'a [(Vec<usize>, Columns)],
+    n_rows: usize,
+) -> impl Iterator<Item = Column> + 'a {
+    plan.columns().iter().enumerate().map(move |(at, name)| {
+        let mut values = Vec::with_capacity(n_rows);
+        per_symbol.iter().for_each(|(_, columns)| values.extend_from_slice(&columns[at]));
+        numbers(name, values)
+    })
+}
+
+/// A column in which NaN is null.
+fn numbers(name: &str, values: Vec<f64>) -> Column {
+    let column = Float64Chunked::from_vec(name.into(), values);
+    let is_shown = column.is_not_nan();
+    let mask = is_shown.downcast_iter().next().map(|mask| mask.values().clone());
+    let array = column.downcast_as_array().clone().with_validity(mask.filter(|mask| mask.unset_bits() > 0));
+    Float64Chunked::with_chunk(name.into(), array).into_series().into_column()
 }
 
 /// Every column of some symbols' bars, and the rows they stand in.

@@ -1,7 +1,7 @@
 use crate::figure::Figure;
 use crate::input::Past;
 use crate::lane::{Lane, inverses_or_zero};
-use crate::window::{Sum, sum, term};
+use crate::window::{sum, tail, term};
 use pulp::Simd;
 
 /// What a bar moved at most, counted from the close before it.
@@ -38,20 +38,15 @@ impl<L: Lane> RangeSums<L> {
     where
         L: Figure<S>,
     {
-        let zero = past.close().zero();
         Self {
-            buying_pressure: sum::<S, L, 27>(
-                past.simd,
-                zero,
+            buying_pressure: sum::<S, L, 3, 3>(term(
                 #[inline(always)]
                 |age| past.buying(age),
-            ),
-            true_range: sum::<S, L, 27>(
-                past.simd,
-                zero,
+            )),
+            true_range: sum::<S, L, 3, 3>(term(
                 #[inline(always)]
                 |age| past.true_ranges(age),
-            ),
+            )),
         }
     }
 }
@@ -69,8 +64,6 @@ impl<L: Lane> NearRanges<L> {
     where
         L: Figure<S>,
     {
-        let zero = past.close().zero();
-        let (mut pressure, mut range) = (Sum::new(past.simd, zero), Sum::new(past.simd, zero));
         let buying = term(
             #[inline(always)]
             |age| past.buying(age),
@@ -80,8 +73,8 @@ impl<L: Lane> NearRanges<L> {
             |age| past.true_ranges(age),
         );
         Self {
-            buying_pressure: [pressure.with::<0, 6>(buying), pressure.with::<6, 13>(buying)],
-            true_range: [range.with::<0, 6>(ranges), range.with::<6, 13>(ranges)],
+            buying_pressure: [tail::<S, L, 6>(buying, 0), sum::<S, L, 1, 5>(buying)],
+            true_range: [tail::<S, L, 6>(ranges, 0), sum::<S, L, 1, 5>(ranges)],
         }
     }
 

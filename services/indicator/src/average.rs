@@ -1,23 +1,23 @@
-//! Averages, deviations and slopes of windows of closes. Everything is counted from the newest final close, so that equal
-//! closes give exact averages and no deviation; TA-Lib's running sums leave noise there.
+//! Averages, deviations and slopes of windows of closes.
 
 use pulp::Simd;
 
 use crate::figure::Figure;
-use crate::input::{Input, Past};
+use crate::input::Past;
 use crate::lane::Lane;
-use crate::window::{Sum, sum, term};
+use crate::spread::{Spread, anchored};
+use crate::window::{Runs, sum, tail, term};
 
-/// Sums of what the closes before the bar at hand are above the newest of them.
+/// Sums of the closes before the bar at hand, and of their squares.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CloseSums<L> {
-    of_19: L,
-    of_25: L,
-    of_49: L,
-    squares19: L,
-    squares49: L,
-    /// Of 19, each times how far its place is from the middle of 20.
-    slope19: L,
+    pub(crate) of_19: L,
+    pub(crate) of_25: L,
+    pub(crate) of_49: L,
+    pub(crate) squares19: L,
+    pub(crate) squares49: L,
+    /// What [`slope20`] needs.
+    pub(crate) slope18: L,
 }
 
 impl<L: Lane> CloseSums<L> {
@@ -26,28 +26,32 @@ impl<L: Lane> CloseSums<L> {
     where
         L: Figure<S>,
     {
-        let zero = past.close().zero();
-        let above = term(
+        let close = term(
             #[inline(always)]
-            |age| past.close_run(age) - past.close().spread(past.simd),
+            |age| past.close_run(age),
         );
         let square = term(
             #[inline(always)]
-            |age| above(age) * above(age),
+            |age| past.close_run(age) * past.close_run(age),
         );
-        let mut sum = Sum::new(past.simd, zero);
-        let mut squares = Sum::new(past.simd, zero);
+        let (mut sums, mut squares) = (Runs::<S, L>::first(close), Runs::<S, L>::first(square));
+        sums.extend(1, 2, close);
+        squares.extend(1, 2, square);
+        let of_19 = sums.total() + tail::<S, L, 3>(close, 16);
+        let squares19 = squares.total() + tail::<S, L, 3>(square, 16);
+        sums.extend(2, 3, close);
+        let of_25 = sums.total() + tail::<S, L, 1>(close, 24);
+        sums.extend(3, 6, close);
+        squares.extend(2, 6, square);
         Self {
-            of_19: sum.with::<0, 19>(above),
-            of_25: sum.with::<19, 25>(above),
-            of_49: sum.with::<25, 49>(above),
-            squares19: squares.with::<0, 19>(square),
-            squares49: squares.with::<19, 49>(square),
-            slope19: self::sum::<S, L, 19>(
-                past.simd,
-                zero,
+            of_19,
+            of_25,
+            of_49: sums.total() + tail::<S, L, 1>(close, 48),
+            squares19,
+            squares49: squares.total() + tail::<S, L, 1>(square, 48),
+            slope18: slope18(
                 #[inline(always)]
-                |age| above(age) * zero.ramp(past.simd, 18.0 - age as f64 - MIDDLE),
+                |n| past.close_before(n),
             ),
         }
     }
@@ -56,8 +60,8 @@ impl<L: Lane> CloseSums<L> {
 /// As [`CloseSums`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NearSums<L> {
-    of_9: L,
-    of_11: L,
+    pub(crate) of_9: L,
+    pub(crate) of_11: L,
 }
 
 impl<L: Lane> NearSums<L> {
@@ -66,12 +70,12 @@ impl<L: Lane> NearSums<L> {
     where
         L: Figure<S>,
     {
-        let above = term(
+        let close = term(
             #[inline(always)]
-            |age| past.close_run(age) - past.close().spread(past.simd),
+            |age| past.close_run(age),
         );
-        let mut sum = Sum::new(past.simd, past.close().zero());
-        Self { of_9: sum.with::<0, 9>(above), of_11: sum.with::<9, 11>(above) }
+        let of_8 = Runs::<S, L>::first(close).total();
+        Self { of_9: of_8 + tail::<S, L, 1>(close, 8), of_11: of_8 + tail::<S, L, 3>(close, 8) }
     }
 }
 
@@ -103,31 +107,68 @@ pub(crate) struct Averages<L> {
 }
 
 impl<L: Lane> Averages<L> {
-    /// `newest` is the close before the one at hand, `sum200` the sum of the closes, that at hand included.
+    /// `sum200` is that of the closes, the one at hand included.
     #[inline(always)]
-    pub(crate) fn new(before: &CloseSums<L>, near: &NearSums<L>, newest: L, close: L, sum200: L) -> Self {
-        let zero = close.zero();
-        let change = close - newest;
-        let square = change * change;
-        let sum50 = before.of_49 + change;
-        let mean20 = (before.of_19 + change) * (1.0 / 20.0);
-        let mean50 = sum50 * (1.0 / 50.0);
-        let variance20 = ((before.squares19 + square) * (1.0 / 20.0) - mean20 * mean20).higher(zero);
-        let variance50 = (((before.squares49 + square) - sum50 * mean50) * (1.0 / 49.0)).higher(zero);
+    pub(crate) fn new<S: Simd>(before: &CloseSums<L>, near: &NearSums<L>, past: &Past<S, L>, close: L, sum200: L) -> Self
+    where
+        L: Figure<S>,
+    {
+        let square = close * close;
+        let [sum20, sum50] = [before.of_19 + close, before.of_49 + close];
+        let above = term(
+            #[inline(always)]
+            |age| past.close_run(age) - past.close().spread(past.simd),
+        );
+        let last = close - past.close();
+        let of_20 = Spread::new(
+            20.0,
+            [sum20, before.squares19 + square],
+            close,
+            #[inline(always)]
+            || anchored::<S, L, 2, 3>(above, last),
+        );
+        let of_50 = Spread::new(
+            50.0,
+            [sum50, before.squares49 + square],
+            close,
+            #[inline(always)]
+            || anchored::<S, L, 6, 1>(above, last),
+        );
         Self {
-            of_10: newest + (near.of_9 + change) * (1.0 / 10.0),
-            of_12: newest + (near.of_11 + change) * (1.0 / 12.0),
-            of_20: newest + mean20,
-            of_26: newest + (before.of_25 + change) * (1.0 / 26.0),
-            of_50: newest + mean50,
+            of_10: (near.of_9 + close) * (1.0 / 10.0),
+            of_12: (near.of_11 + close) * (1.0 / 12.0),
+            of_20: sum20 * (1.0 / 20.0),
+            of_26: (before.of_25 + close) * (1.0 / 26.0),
+            of_50: sum50 * (1.0 / 50.0),
             of_200: sum200 * (1.0 / 200.0),
-            deviation20: variance20.sqrt(),
-            trend_strength50: (change - mean50) / variance50.sqrt(),
+            deviation20: deviation20(of_20),
+            trend_strength50: trend_strength50(of_50),
         }
     }
 }
 
-/// Slope of the straight line through the last 20 closes.
+#[inline(always)]
+pub(crate) fn deviation20<L: Lane>(spread: Spread<L>) -> L {
+    (spread.squares * (1.0 / 20.0)).sqrt()
+}
+
+#[inline(always)]
+pub(crate) fn trend_strength50<L: Lane>(spread: Spread<L>) -> L {
+    spread.above / (spread.squares * (1.0 / 49.0)).sqrt()
+}
+
+/// 1 when one average is above another by more than their rounding, else 0.
+#[inline(always)]
+pub(crate) fn is_above<L: Lane>(average: L, other: L) -> L {
+    /// Of a few roundings of the sum and one of the quotient.
+    const NOISE: f64 = 1e-14;
+    let one = average.constant(1.0);
+    let is_above = L::select((average - other).is_above(other * NOISE), one, one.zero());
+    // 1 or 0 only where both averages are finite.
+    is_above + (average + other) * 0.0
+}
+
+/// Slope of the straight line through the last 20 closes, from [`slope18`] and the two closes at the ends.
 ///
 /// # Shape
 /// One per bar; the first with bar 20.
@@ -136,10 +177,20 @@ impl<L: Lane> Averages<L> {
 /// Price a bar.
 ///
 /// # Source
-/// TA-Lib `LINEARREG_SLOPE`: least squares.
+/// TA-Lib `LINEARREG_SLOPE`: least squares. Closes as far from the middle on either side share their weight, so that equal
+/// ones have no slope at all.
 #[inline(always)]
-pub(crate) fn slope20<L: Lane>(before: &CloseSums<L>, newest: L, close: L) -> L {
-    (before.slope19 + (close - newest) * MIDDLE) * (1.0 / SQUARES)
+pub(crate) fn slope20<L: Lane>(slope18: L, oldest: L, close: L) -> L {
+    (slope18 + (close - oldest) * MIDDLE) * (1.0 / SQUARES)
+}
+
+/// What the 18 closes between the ends add to the slope; `before` gives the close so many bars before the one at hand.
+#[inline(always)]
+pub(crate) fn slope18<L: Lane>(before: impl Fn(usize) -> L) -> L {
+    let pair = |n: usize| (before(n) - before(19 - n)) * (MIDDLE - n as f64);
+    let [a, b] = [pair(1) + pair(2), pair(3) + pair(4)];
+    let [c, d] = [pair(5) + pair(6), pair(7) + pair(8)];
+    (a + b) + (c + d) + pair(9)
 }
 
 /// The middle of the places 0 to 19, and the sum of their squared distances from it.
@@ -171,28 +222,22 @@ const fn gain_weights() -> [f64; 18] {
 }
 
 impl<L: Lane> AverageSums<L> {
+    /// `replaced` gives runs of what a close is above the one that it replaces.
     #[inline(always)]
-    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
+    pub(crate) fn of<S: Simd>(simd: S, replaced: impl Fn(usize) -> L::Run + Copy) -> Self
     where
         L: Figure<S>,
     {
-        let zero = past.close().zero();
-        let slope19 = sum::<S, L, 18>(
-            past.simd,
-            zero,
+        let slope19 = sum::<S, L, 2, 2>(term(
             #[inline(always)]
-            |age| past.replaced(age) * L::weights(past.simd, &GAIN_WEIGHTS, age),
-        );
-        let gained = sum::<S, L, 18>(
-            past.simd,
-            zero,
-            #[inline(always)]
-            |age| past.replaced(age),
-        );
-        Self { slope19: slope19 * (1.0 / 20.0), oldest: (zero - gained) * (1.0 / 20.0) }
+            |age| replaced(age) * L::weights(simd, &GAIN_WEIGHTS, age),
+        ));
+        let gained = sum::<S, L, 2, 2>(replaced);
+        Self { slope19: slope19 * (1.0 / 20.0), oldest: gained * (-1.0 / 20.0) }
     }
 
-    /// Slope of the straight line through the last 20 averages of 20 closes, as a share of the last average.
+    /// Slope of the straight line through the last 20 averages of 20 closes, as a share of the last average; `before` gives
+    /// the close so many bars before the one at hand.
     ///
     /// # Shape
     /// One per bar; the first with bar 39.
@@ -203,10 +248,10 @@ impl<L: Lane> AverageSums<L> {
     /// # Source
     /// Specification §4, `ma_slope_20`.
     #[inline(always)]
-    pub(crate) fn slope<S>(&self, past: &Past<S, L>, close: L, average: L, inverse_of_average: L) -> L {
+    pub(crate) fn slope(&self, before: impl Fn(usize) -> L, close: L, average: L, inverse_of_average: L) -> L {
         const ABSOLUTE: f64 = 1e-8;
         const RELATIVE: f64 = 1e-5;
-        let gained = (close - past.close_before(20)) * (1.0 / 20.0);
+        let gained = (close - before(20)) * (1.0 / 20.0);
         let slope = (self.slope19 + gained * MIDDLE) * (1.0 / SQUARES) * inverse_of_average;
         let oldest = self.oldest - gained;
         let tolerance = (average + oldest).abs() * RELATIVE + ABSOLUTE;
@@ -219,8 +264,8 @@ impl<L: Lane> AverageSums<L> {
         let mut above = zero;
         let mut bounds = [zero; 2];
         for age in 0..19 {
-            let newer = if age == 0 { close } else { past.close_before(age) };
-            above = above - (newer - past.close_before(age + 20)) * (1.0 / 20.0);
+            let newer = if age == 0 { close } else { before(age) };
+            above = above - (newer - before(age + 20)) * (1.0 / 20.0);
             bounds = [bounds[0].lower(above), bounds[1].higher(above)];
         }
         let is_flat = (bounds[1] - oldest).higher(oldest - bounds[0]).is_at_most(tolerance);
@@ -228,7 +273,8 @@ impl<L: Lane> AverageSums<L> {
     }
 }
 
-/// Commodity channel index over 20 bars. `sum19` is that of what the typical prices before are above the newest of them.
+/// Commodity channel index over 20 bars. `sum19` is that of the typical prices before; `far19` gives the sum of how far these
+/// are from a level.
 ///
 /// # Shape
 /// One per bar; the first with bar 20.
@@ -239,34 +285,32 @@ impl<L: Lane> AverageSums<L> {
 /// # Source
 /// TA-Lib `CCI`. The sum of three prices stands for their mean; the factor cancels out.
 #[inline(always)]
-pub(crate) fn commodity_channel<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>, sum19: L) -> L {
+pub(crate) fn commodity_channel<L: Lane>(now: L, sum19: L, far19: impl FnOnce(L) -> L) -> L {
     /// A deviation of less, relative to the price, is rounding.
     const NOISE: f64 = 1e-14;
-    let now = bar.price();
-    let zero = now.zero();
-    let change = now - past.price();
-    let mean = (sum19 + change) * (1.0 / 20.0);
-    let level = (past.price() + mean).spread(past.simd);
-    let far19 = sum::<S, L, 19>(
-        past.simd,
-        zero,
-        #[inline(always)]
-        |age| (past.prices(age) - level).abs(),
-    );
-    let above = change - mean;
-    let deviation = (above.abs() + far19) * (1.0 / 20.0);
+    let mean = (sum19 + now) * (1.0 / 20.0);
+    let above = now - mean;
+    let deviation = (above.abs() + far19(mean)) * (1.0 / 20.0);
     let noise = now * NOISE;
     let is_flat = L::either(above.abs().is_at_most(noise), deviation.is_at_most(noise));
-    L::select(is_flat, zero, above / (deviation * 0.015))
+    L::select(is_flat, now.zero(), above / (deviation * 0.015))
+}
+
+/// What [`commodity_channel`] asks for; `price` gives runs of typical prices.
+#[inline(always)]
+pub(crate) fn far19<S: Simd, L: Figure<S>>(simd: S, price: impl Fn(usize) -> L::Run + Copy, level: L) -> L {
+    let level = level.spread(simd);
+    sum::<S, L, 2, 3>(term(
+        #[inline(always)]
+        |age| (price(age) - level).abs(),
+    ))
 }
 
 /// The sum that [`commodity_channel`] needs.
 #[inline(always)]
 pub(crate) fn price_sum19<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> L {
-    sum::<S, L, 19>(
-        past.simd,
-        past.close().zero(),
+    sum::<S, L, 2, 3>(term(
         #[inline(always)]
-        |age| past.prices(age) - past.price().spread(past.simd),
-    )
+        |age| past.prices(age),
+    ))
 }

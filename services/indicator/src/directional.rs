@@ -1,4 +1,4 @@
-use crate::input::{Input, Past};
+use crate::input::Input;
 use crate::lane::Lane;
 use crate::state::state;
 
@@ -29,13 +29,13 @@ impl<L: Lane> Directional<L> {
     /// Takes in a bar after `n_before` others; the first one only as what the second compares with.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, true_range: L) -> Self {
+    pub(crate) fn next(self, n_before: u32, [low_before, high_before]: [L; 2], bar: &Input<L>, true_range: L) -> Self {
         if n_before == 0 {
             return self;
         }
         let zero = bar.close.zero();
-        let up = bar.high - past.high();
-        let down = past.low() - bar.low;
+        let up = bar.high - high_before;
+        let down = low_before - bar.low;
         let plus = L::select(L::both(up.is_above(zero), up.is_above(down)), up, zero);
         let minus = L::select(L::both(down.is_above(zero), down.is_above(up)), down, zero);
         let share = 1.0 / f64::from(PERIOD);

@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use crate::atr::true_range;
-use crate::average::{Averages, commodity_channel, slope20};
+use crate::average::{Averages, commodity_channel, far19, is_above, slope20};
 use crate::channel::{Channel, distances};
 use crate::directional::Directional;
 use crate::ema::Ema;
@@ -25,6 +25,7 @@ use crate::terms::NewTerms;
 use crate::trix::Trix;
 use crate::volume::{Volume, close_place};
 use crate::wilder::Wilder;
+use crate::window::term;
 use crate::windows::Windows;
 
 state! {
@@ -86,11 +87,12 @@ pub(crate) fn step<S: Simd, L: Figure<S>>(
     hot.trix15 = hot.trix15.next(n_before, close);
     hot.trix30 = hot.trix30.next(n_before, close);
     hot.sum200 = hot.sum200.next(n_before, 200, close, past.close_before(200));
-    hot.kama = hot.kama.next(n_before, past, bar, paths);
+    hot.kama = hot.kama.next(n_before, [close, past.close(), past.close_before(10), past.close_before(30)], paths);
     let flow = close_place(bar.high, bar.low, bar.close) * bar.volume;
-    hot.volume = hot.volume.next(n_before, past, bar, flow);
+    hot.volume = hot.volume.next(n_before, past.close(), bar, flow);
     let true_range = true_range(bar.high, bar.low, past.close());
-    hot.directional = hot.directional.next(n_before, past, bar, true_range);
+    let before = [past.low(), past.high()];
+    hot.directional = hot.directional.next(n_before, before, bar, true_range);
     // Never in a window that is shown: the first bar of a segment has no gap.
     let mut gap_size = close.zero();
     if let Some(n_changes) = n_before.checked_sub(1) {
@@ -99,12 +101,12 @@ pub(crate) fn step<S: Simd, L: Figure<S>>(
         hot.atr14 = hot.atr14.next(n_changes, true_range);
         gap_size = gap(past, bar).abs();
     }
-    hot.supertrend = hot.supertrend.next(n_before, past, bar, hot.atr10.level);
+    hot.supertrend = hot.supertrend.next(n_before, past.close(), bar, hot.atr10.level);
     let range14 = Range::new(last_13, bar);
     let place = range14.place(close);
     let stochastic = hot.stochastic.lines(place);
     hot.stochastic = hot.stochastic.next(place);
-    let (sar, sar_met) = hot.sar.next(n_before, past, bar);
+    let (sar, sar_met) = hot.sar.next(n_before, before, bar);
     hot.sar = sar;
     let (heikin_ashi, colour) = hot.heikin_ashi.next(n_before, bar);
     hot.heikin_ashi = heikin_ashi;
@@ -143,8 +145,8 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
     fn averages(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
         let Self { hot, windows, near, past, bar, .. } = *self;
-        let (close, newest) = (bar.close, past.close());
-        let average = Averages::new(&windows.closes, &near.closes, newest, close, hot.sum200.sum);
+        let close = bar.close;
+        let average = Averages::new(&windows.closes, &near.closes, past, close, hot.sum200.sum);
         set(Column::Sma10, average.of_10);
         set(Column::Sma20, average.of_20);
         set(Column::Sma50, average.of_50);
@@ -152,14 +154,15 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
         let [of_average, of_exponential] = inverses_or_zero([average.of_26, hot.macd.slow.level]);
         set(Column::Ppo1226Sma, (average.of_12 - average.of_26) * of_average * 100.0);
         set(Column::Ppo1226Ema, hot.macd.oscillator(of_exponential));
-        set(Column::LinregSlope20, slope20(&windows.closes, newest, close));
+        set(Column::LinregSlope20, slope20(windows.closes.slope18, past.close_before(19), close));
         let inverse_of_20 = average.of_20.inverse();
-        set(Column::MaSlope20, windows.averages.slope(past, close, average.of_20, inverse_of_20));
+        let before = term(
+            #[inline(always)]
+            |n| past.close_before(n),
+        );
+        set(Column::MaSlope20, windows.averages.slope(before, close, average.of_20, inverse_of_20));
         set(Column::TrendStrength50, average.trend_strength50);
-        let one = close.constant(1.0);
-        let is_above = L::select(average.of_20.is_above(average.of_50), one, one.zero());
-        // 1 or 0 only where both averages are finite.
-        set(Column::Sma20Above50, is_above + (average.of_20 + average.of_50) * 0.0);
+        set(Column::Sma20Above50, is_above(average.of_20, average.of_50));
         let width = average.deviation20 * 2.0;
         set(Column::BbUpper20, average.of_20 + width);
         set(Column::BbMid20, average.of_20);
@@ -209,7 +212,17 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
         set(Column::Stochrsi14143K, of_14.fast);
         set(Column::Stochrsi14143D, of_14.slow);
         set(Column::Willr14, step.range14.williams(close));
-        set(Column::Cci20, commodity_channel(past, bar, windows.prices19));
+        let price = term(
+            #[inline(always)]
+            |age| past.prices(age),
+        );
+        let channel = commodity_channel(
+            bar.price(),
+            windows.prices19,
+            #[inline(always)]
+            |level| far19(past.simd, price, level),
+        );
+        set(Column::Cci20, channel);
     }
 
     #[inline(always)]

@@ -33,6 +33,9 @@ pub(crate) trait Figure<S: Simd>: Lane {
     /// `yes` where at least `first` and fewer than `end` numbers of the run are newer, else `no`.
     fn select_ages(simd: S, first: usize, end: usize, yes: Self::Run, no: Self::Run) -> Self::Run;
 
+    /// The numbers of `N` ages from one on, newest first; at most eight.
+    fn ages<const N: usize>(run: impl Fn(usize) -> Self::Run, age: usize) -> [Self; N];
+
     /// All accumulators in one, always in the same order.
     fn collapse(accumulators: [Self::Run; N_ACCUMULATORS], join: impl Fn(Self, Self) -> Self) -> Self;
 }
@@ -70,6 +73,14 @@ impl<S: Simd> Figure<S> for Lanes<S> {
     #[inline(always)]
     fn select_ages(_: S, _: usize, _: usize, yes: Self, _: Self) -> Self {
         yes
+    }
+
+    #[inline(always)]
+    fn ages<const N: usize>(run: impl Fn(usize) -> Self, age: usize) -> [Self; N] {
+        std::array::from_fn(
+            #[inline(always)]
+            |i| run(age + i),
+        )
     }
 
     #[inline(always)]
@@ -123,6 +134,15 @@ impl<S: Simd> Figure<S> for f64 {
             return Run::select(is_late, yes, no);
         }
         Run::select(Run::both(is_late, ages.is_at_least(ages.constant(first as f64))), yes, no)
+    }
+
+    #[inline(always)]
+    fn ages<const N: usize>(run: impl Fn(usize) -> Run<S>, age: usize) -> [f64; N] {
+        let numbers = run(age).numbers;
+        std::array::from_fn(
+            #[inline(always)]
+            |i| numbers[N_RUN - 1 - i],
+        )
     }
 
     #[inline(always)]

@@ -1,10 +1,10 @@
 use pulp::Simd;
 
 use crate::figure::Figure;
-use crate::input::{Input, Past};
+use crate::input::Past;
 use crate::lane::{Lane, inverses_or_zero};
 use crate::state::state;
-use crate::window::{Sum, sum, term};
+use crate::window::{sum, term};
 
 const FASTEST: f64 = 2.0 / 3.0;
 const SLOWEST: f64 = 2.0 / 31.0;
@@ -28,20 +28,20 @@ state! {
 }
 
 impl<L: Lane> Kama<L> {
-    /// Takes in a bar after `n_before` others.
+    /// Takes in a close after `n_before` others, given with those 1, 10 and 30 bars before it.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, paths: Paths<L>) -> Self {
-        let now = (bar.close - past.close()).abs();
+    pub(crate) fn next(self, n_before: u32, [close, before, before10, before30]: [L; 4], paths: Paths<L>) -> Self {
+        let now = (close - before).abs();
         let fast = now + paths.of_9;
         // Nothing of before the segment may get into a division that both share.
         let slow = if n_before < 30 { fast } else { now + paths.of_29 };
         let [inverse_of_fast, inverse_of_slow] = inverses_or_zero([fast, slow]);
-        let fast = share(bar.close - past.close_before(10), fast, inverse_of_fast);
-        let slow = share(bar.close - past.close_before(30), slow, inverse_of_slow);
+        let fast = share(close - before10, fast, inverse_of_fast);
+        let slow = share(close - before30, slow, inverse_of_slow);
         Self {
-            fast: if n_before < 10 { bar.close } else { self.fast + (bar.close - self.fast) * fast },
-            slow: if n_before < 30 { bar.close } else { self.slow + (bar.close - self.slow) * slow },
+            fast: if n_before < 10 { close } else { self.fast + (close - self.fast) * fast },
+            slow: if n_before < 30 { close } else { self.slow + (close - self.slow) * slow },
         }
     }
 }
@@ -59,35 +59,26 @@ impl<L: Lane> Paths<L> {
     where
         L: Figure<S>,
     {
-        let mut path = Sum::new(past.simd, past.close().zero());
-        let moves = term(
-            #[inline(always)]
-            |age| past.moves(age),
-        );
-        Self { of_9: path.with::<0, 9>(moves), of_29: path.with::<9, 29>(moves) }
+        Self { of_9: near_path(past), of_29: path29(past) }
     }
 }
 
 /// The shorter path alone.
 #[inline(always)]
 pub(crate) fn near_path<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> L {
-    sum::<S, L, 9>(
-        past.simd,
-        past.close().zero(),
+    sum::<S, L, 1, 1>(term(
         #[inline(always)]
         |age| past.moves(age),
-    )
+    ))
 }
 
 /// The longer path alone.
 #[inline(always)]
 pub(crate) fn path29<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> L {
-    sum::<S, L, 29>(
-        past.simd,
-        past.close().zero(),
+    sum::<S, L, 3, 5>(term(
         #[inline(always)]
         |age| past.moves(age),
-    )
+    ))
 }
 
 /// What of its distance from the close an average makes up for.

@@ -75,6 +75,7 @@ mod single;
 mod slot;
 mod snapshot;
 mod spec;
+mod spread;
 mod stage;
 mod state;
 mod stochastic;

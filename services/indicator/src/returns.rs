@@ -3,7 +3,8 @@ use pulp::Simd;
 use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
-use crate::window::{Moments, sum, term};
+use crate::spread::{Spread, anchored};
+use crate::window::{Moments, moments, sum, term};
 
 /// Sessions a year, to annualise.
 const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -23,13 +24,13 @@ pub(crate) fn simple_return<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L, 
     (close - past.close_before(n)) * past.inverse_before(n)
 }
 
-/// Sums of what the returns before the bar at hand are above the newest of them, and of the squares.
+/// Sums of the returns before the bar at hand, and of their squares.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReturnSums<L> {
-    of_9: [L; 2],
-    of_19: [L; 2],
-    of_59: [L; 2],
-    log_of_19: [L; 2],
+    pub(crate) of_9: [L; 2],
+    pub(crate) of_19: [L; 2],
+    pub(crate) of_59: [L; 2],
+    pub(crate) log_of_19: [L; 2],
 }
 
 impl<L: Lane> ReturnSums<L> {
@@ -38,24 +39,20 @@ impl<L: Lane> ReturnSums<L> {
     where
         L: Figure<S>,
     {
-        let zero = past.close().zero();
-        let newest = past.newest_return();
-        let above = term(
+        let returns = term(
             #[inline(always)]
-            |age| past.returns(age) - newest.spread(past.simd),
+            |age| past.returns(age),
         );
-        let mut moments = Moments::new(past.simd, zero);
-        let newest = past.newest_log_return();
-        let above_log = term(
+        let mut sums = Moments::<S, L>::first(returns);
+        let of_9 = sums.with::<1>(returns, 8);
+        sums.extend(1, 2, returns);
+        let of_19 = sums.with::<3>(returns, 16);
+        sums.extend(2, 7, returns);
+        let log_returns = term(
             #[inline(always)]
-            |age| past.log_returns(age) - newest.spread(past.simd),
+            |age| past.log_returns(age),
         );
-        Self {
-            of_9: moments.with::<0, 9>(above),
-            of_19: moments.with::<9, 19>(above),
-            of_59: moments.with::<19, 59>(above),
-            log_of_19: Moments::new(past.simd, zero).with::<0, 19>(above_log),
-        }
+        Self { of_9, of_19, of_59: sums.with::<3>(returns, 56), log_of_19: moments::<S, L, 2, 3>(log_returns) }
     }
 
     /// Deviation of the last 10, 20 and 60 simple returns, over a year.
@@ -73,8 +70,17 @@ impl<L: Lane> ReturnSums<L> {
     where
         L: Figure<S>,
     {
-        let above = gain - past.newest_return();
-        [annual(self.of_9, above, 10.0), annual(self.of_19, above, 20.0), annual(self.of_59, above, 60.0)]
+        let newest = past.newest_return();
+        let above = term(
+            #[inline(always)]
+            |age| past.returns(age) - newest.spread(past.simd),
+        );
+        let last = gain - newest;
+        [
+            annual(self.of_9, gain, 10.0, || anchored::<S, L, 1, 1>(above, last)),
+            annual(self.of_19, gain, 20.0, || anchored::<S, L, 2, 3>(above, last)),
+            annual(self.of_59, gain, 60.0, || anchored::<S, L, 7, 3>(above, last)),
+        ]
     }
 
     /// Deviation of the last 20 logarithmic returns, over a year.
@@ -92,18 +98,25 @@ impl<L: Lane> ReturnSums<L> {
     where
         L: Figure<S>,
     {
-        annual(self.log_of_19, log_gain - past.newest_log_return(), 20.0)
+        let newest = past.newest_log_return();
+        let above = term(
+            #[inline(always)]
+            |age| past.log_returns(age) - newest.spread(past.simd),
+        );
+        annual(self.log_of_19, log_gain, 20.0, || anchored::<S, L, 2, 3>(above, log_gain - newest))
     }
 }
 
-/// From the sums of the deviations of all but the last of `n` numbers, and that of the last, from one of them, which keeps
-/// the difference well conditioned.
+/// From the sums of all but the last of `n` numbers, and the last.
 #[inline(always)]
-fn annual<L: Lane>([sum, squares]: [L; 2], last: L, n: f64) -> L {
-    let sum = sum + last;
-    let squares = squares + last * last;
-    let variance = ((squares - sum * sum * (1.0 / n)) * (1.0 / (n - 1.0))).higher(sum.zero());
-    variance.sqrt() * SESSIONS_PER_YEAR.sqrt()
+pub(crate) fn annual<L: Lane>(
+    [sum, squares]: [L; 2],
+    last: L,
+    n: f64,
+    anchored: impl FnOnce() -> (L, [L; 2]),
+) -> L {
+    let spread = Spread::new(n, [sum + last, squares + last * last], last, anchored);
+    (spread.squares * (1.0 / (n - 1.0))).sqrt() * SESSIONS_PER_YEAR.sqrt()
 }
 
 /// The jump from the close before to the open.
@@ -125,10 +138,8 @@ pub(crate) fn gap<S: Simd, L: Figure<S>>(past: &Past<S, L>, bar: &Input<L>) -> L
 /// The sum of the sizes of the nine gaps before the bar at hand.
 #[inline(always)]
 pub(crate) fn gap_sum9<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> L {
-    sum::<S, L, 9>(
-        past.simd,
-        past.close().zero(),
+    sum::<S, L, 1, 1>(term(
         #[inline(always)]
         |age| L::run(past.simd, past.gaps, age),
-    )
+    ))
 }

@@ -1,4 +1,4 @@
-use crate::input::{Input, Past};
+use crate::input::Input;
 use crate::lane::Lane;
 use crate::state::state;
 
@@ -32,23 +32,23 @@ impl<L: Lane> Sar<L> {
     /// Takes in a bar after `n_before` others; the stop it met comes second.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>) -> (Self, L) {
+    pub(crate) fn next(self, n_before: u32, before: [L; 2], bar: &Input<L>) -> (Self, L) {
         match n_before {
             0 => (self, self.stop),
             // The bar stands for the one before it, as in TA-Lib.
-            1 => Self::start(past, bar).step([bar.low, bar.high], bar),
-            _ => self.step([past.low(), past.high()], bar),
+            1 => Self::start(before, bar).step([bar.low, bar.high], bar),
+            _ => self.step(before, bar),
         }
     }
 
     #[inline(always)]
-    fn start<S>(past: &Past<S, L>, bar: &Input<L>) -> Self {
+    fn start([low_before, high_before]: [L; 2], bar: &Input<L>) -> Self {
         let one = bar.close.constant(1.0);
-        let down = past.low() - bar.low;
-        let up = bar.high - past.high();
+        let down = low_before - bar.low;
+        let up = bar.high - high_before;
         let is_short = L::both(down.is_above(bar.close.zero()), down.is_above(up));
         Self {
-            stop: L::select(is_short, past.high(), past.low()),
+            stop: L::select(is_short, high_before, low_before),
             extreme: L::select(is_short, bar.low, bar.high),
             acceleration: one * ACCELERATION,
             side: L::select(is_short, one * -1.0, one),

@@ -1,4 +1,4 @@
-use crate::input::{Input, Past};
+use crate::input::Input;
 use crate::lane::Lane;
 use crate::state::state;
 
@@ -28,7 +28,7 @@ impl<L: Lane> Supertrend<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, atr10: L) -> Self {
+    pub(crate) fn next(self, n_before: u32, close_before: L, bar: &Input<L>, atr10: L) -> Self {
         let middle = (bar.high + bar.low) * 0.5;
         let upper = middle + atr10 * N_RANGES;
         let lower = middle - atr10 * N_RANGES;
@@ -36,7 +36,6 @@ impl<L: Lane> Supertrend<L> {
         if n_before <= PERIOD {
             return Self { upper, lower, direction: one * -1.0 };
         }
-        let close_before = past.close();
         let upper_moves = L::either(upper.is_below(self.upper), close_before.is_above(self.upper));
         let lower_moves = L::either(lower.is_above(self.lower), close_before.is_below(self.lower));
         let upper = L::select(upper_moves, upper, self.upper);

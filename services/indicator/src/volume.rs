@@ -1,11 +1,11 @@
 use pulp::Simd;
 
 use crate::figure::Figure;
-use crate::input::{Input, N_FLOWS, N_VOLUMES, Past};
+use crate::input::{Input, Past};
 use crate::lane::{Lane, inverses};
 use crate::state::state;
 use crate::terms::NewTerms;
-use crate::window::sum;
+use crate::window::{sum, term};
 
 /// Below this flow over the window, in currency, the money flow index is 0.
 const FLOW_MIN: f64 = 1.0;
@@ -35,11 +35,11 @@ impl<L: Lane> Volume<L> {
     /// Takes in a bar after `n_before` others.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn next<S>(self, n_before: u32, past: &Past<S, L>, bar: &Input<L>, flow: L) -> Self {
+    pub(crate) fn next(self, n_before: u32, close_before: L, bar: &Input<L>, flow: L) -> Self {
         if n_before == 0 {
             return Self { on_balance: bar.volume, distribution: flow, fast: flow, slow: flow };
         }
-        let change = bar.close - past.close();
+        let change = bar.close - close_before;
         let zero = change.zero();
         let loss = L::select(change.is_below(zero), zero - bar.volume, zero);
         let signed = L::select(change.is_above(zero), bar.volume, loss);
@@ -103,32 +103,23 @@ impl<L: Lane> VolumeSums<L> {
     where
         L: Figure<S>,
     {
-        let (simd, zero) = (past.simd, past.close().zero());
         Self {
-            volume: sum::<S, L, N_VOLUMES>(
-                simd,
-                zero,
+            volume: sum::<S, L, 2, 3>(term(
                 #[inline(always)]
                 |age| past.volume_run(age),
-            ),
-            flow: sum::<S, L, N_VOLUMES>(
-                simd,
-                zero,
+            )),
+            flow: sum::<S, L, 2, 3>(term(
                 #[inline(always)]
                 |age| past.flows(age),
-            ),
-            price_volume: sum::<S, L, N_VOLUMES>(
-                simd,
-                zero,
+            )),
+            price_volume: sum::<S, L, 2, 3>(term(
                 #[inline(always)]
                 |age| past.price_volumes(age),
-            ),
-            dollars: sum::<S, L, N_VOLUMES>(
-                simd,
-                zero,
+            )),
+            dollars: sum::<S, L, 2, 3>(term(
                 #[inline(always)]
                 |age| past.dollars(age),
-            ),
+            )),
         }
     }
 
@@ -162,20 +153,15 @@ impl<L: Lane> FlowSums<L> {
     where
         L: Figure<S>,
     {
-        let (simd, zero) = (past.simd, past.close().zero());
         Self {
-            up: sum::<S, L, N_FLOWS>(
-                simd,
-                zero,
+            up: sum::<S, L, 1, 5>(term(
                 #[inline(always)]
                 |age| past.flows_up(age),
-            ),
-            down: sum::<S, L, N_FLOWS>(
-                simd,
-                zero,
+            )),
+            down: sum::<S, L, 1, 5>(term(
                 #[inline(always)]
                 |age| past.flows_down(age),
-            ),
+            )),
         }
     }
 

@@ -5,15 +5,14 @@ use pulp::Simd;
 
 use crate::figure::{Figure, N_ACCUMULATORS};
 
-/// A total over ever more of a window, from the newest number on: by addition or as an extreme. The number of age `i` goes
-/// to accumulator `i % 8` whatever the dispatch target, so that the same numbers always give the same bits.
+/// An extreme over ever more of a window, from the newest number on.
 pub(crate) struct Total<S: Simd, L: Figure<S>> {
     simd: S,
     accumulators: [L::Run; N_ACCUMULATORS],
 }
 
 impl<S: Simd, L: Figure<S>> Total<S, L> {
-    /// `first` begins all accumulators: 0 for a sum, any number that belongs to the window for an extreme.
+    /// `first` begins all accumulators: any number that belongs to the window.
     #[inline(always)]
     pub(crate) fn new(simd: S, first: L) -> Self {
         Self { simd, accumulators: [first.spread(simd); N_ACCUMULATORS] }
@@ -60,23 +59,37 @@ pub(crate) fn term<R>(term: impl Fn(usize) -> R + Copy) -> impl Fn(usize) -> R +
     term
 }
 
-impl<S: Simd, L: Figure<S>> Total<S, L> {
-    /// Adds run `i` of the terms, as far as it is of ages `FROM` to `TO` − 1.
+/// The sum of ever more whole runs of eight terms, from the newest on. The term of age `i` goes to accumulator `i % 8`
+/// whatever the dispatch target, so that the same numbers always give the same bits. What is left of a window beyond its
+/// runs is summed on its own: then every part is a sum that another bar had, eight or fewer bars ago, and a whole history
+/// needs a handful of additions a bar (see [`crate::columns`]).
+pub(crate) struct Runs<S: Simd, L: Figure<S>> {
+    accumulators: [L::Run; N_ACCUMULATORS],
+}
+
+impl<S: Simd, L: Figure<S>> Runs<S, L> {
+    /// The newest run.
     #[inline(always)]
-    fn take<const FROM: usize, const TO: usize>(&mut self, i: usize, terms: L::Run) {
-        let age = i * L::N_RUN;
-        let accumulator = &mut self.accumulators[i % (N_ACCUMULATORS / L::N_RUN)];
-        let joined = *accumulator + terms;
-        *accumulator = if FROM <= age && age + L::N_RUN <= TO {
-            joined
-        } else {
-            let (first, end) = (FROM.max(age) - age, TO.min(age + L::N_RUN) - age);
-            L::select_ages(self.simd, first, end, joined, *accumulator)
-        };
+    pub(crate) fn first(term: impl Fn(usize) -> L::Run) -> Self {
+        if L::N_RUN == 1 {
+            return Self { accumulators: std::array::from_fn(term) };
+        }
+        Self { accumulators: [term(0); N_ACCUMULATORS] }
+    }
+
+    /// With runs `from` to `to` − 1, the newest of all being run 0.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, from: usize, to: usize, term: impl Fn(usize) -> L::Run) {
+        for run in from..to {
+            let n_terms = if L::N_RUN == 1 { N_ACCUMULATORS } else { 1 };
+            for i in 0..n_terms {
+                self.accumulators[i] = self.accumulators[i] + term(run * N_ACCUMULATORS + i);
+            }
+        }
     }
 
     #[inline(always)]
-    fn sum(&self) -> L {
+    pub(crate) fn total(&self) -> L {
         L::collapse(
             self.accumulators,
             #[inline(always)]
@@ -85,76 +98,73 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
     }
 }
 
-/// A sum over ever more of a window.
-pub(crate) struct Sum<S: Simd, L: Figure<S>>(Total<S, L>);
-
-impl<S: Simd, L: Figure<S>> Sum<S, L> {
-    #[inline(always)]
-    pub(crate) fn new(simd: S, zero: L) -> Self {
-        Self(Total::new(simd, zero))
-    }
-
-    /// The sum once the terms of ages `FROM` to `TO` − 1 are in it.
-    #[inline(always)]
-    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
-        self.0.extend::<FROM, TO>(
-            term,
-            #[inline(always)]
-            |sum, number| sum + number,
-        );
-        L::collapse(
-            self.0.accumulators,
-            #[inline(always)]
-            |sum, number| sum + number,
-        )
-    }
-}
-
-/// The sum of the terms of ages 0 to `N` − 1.
+/// The sum of `N` terms from an age on, in the order that a whole run has.
 #[inline(always)]
-pub(crate) fn sum<S: Simd, L: Figure<S>, const N: usize>(simd: S, zero: L, term: impl Fn(usize) -> L::Run) -> L {
-    Sum::new(simd, zero).with::<0, N>(term)
+pub(crate) fn tail<S: Simd, L: Figure<S>, const N: usize>(term: impl Fn(usize) -> L::Run, age: usize) -> L {
+    let terms: [L; N] = L::ages(term, age);
+    in_order(
+        terms,
+        #[inline(always)]
+        |sum, number| sum + number,
+    )
 }
 
-/// The sum of ever more of a window, and that of the squares; each term is found once.
+/// Joins fewer than eight terms, newest first, as eight are joined.
+#[inline(always)]
+pub(crate) fn in_order<L: Copy, const N: usize>(terms: [L; N], join: impl Fn(L, L) -> L) -> L {
+    match *terms.as_slice() {
+        [a0] => a0,
+        [a0, a1] => join(a0, a1),
+        [a0, a1, a2] => join(join(a0, a1), a2),
+        [a0, a1, a2, a3, b0] => join(join(join(a0, b0), a1), join(a2, a3)),
+        [a0, a1, a2, a3, b0, b1] => join(join(join(a0, b0), join(a1, b1)), join(a2, a3)),
+        _ => unreachable!("no window leaves as many"),
+    }
+}
+
+/// The sum of the terms of `RUNS` whole runs and `TAIL` more.
+#[inline(always)]
+pub(crate) fn sum<S: Simd, L: Figure<S>, const RUNS: usize, const TAIL: usize>(
+    term: impl Fn(usize) -> L::Run + Copy,
+) -> L {
+    let mut runs = Runs::<S, L>::first(term);
+    runs.extend(1, RUNS, term);
+    runs.total() + tail::<S, L, TAIL>(term, RUNS * N_ACCUMULATORS)
+}
+
+/// Sums of the terms and of their squares; each term is found once.
 pub(crate) struct Moments<S: Simd, L: Figure<S>> {
-    sum: Total<S, L>,
-    squares: Total<S, L>,
+    sum: Runs<S, L>,
+    squares: Runs<S, L>,
 }
 
 impl<S: Simd, L: Figure<S>> Moments<S, L> {
     #[inline(always)]
-    pub(crate) fn new(simd: S, zero: L) -> Self {
-        Self { sum: Total::new(simd, zero), squares: Total::new(simd, zero) }
+    pub(crate) fn first(term: impl Fn(usize) -> L::Run) -> Self {
+        let sum = Runs::first(term);
+        Self { squares: Runs { accumulators: sum.accumulators.map(|number| number * number) }, sum }
     }
 
-    /// Both once the terms of ages `FROM` to `TO` − 1 are in them.
     #[inline(always)]
-    pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run + Copy) -> [L; 2] {
-        if L::N_RUN == 1 {
-            // As in `Total::extend`.
-            for round in 0..(TO - FROM) / N_ACCUMULATORS {
-                for i in FROM..FROM + N_ACCUMULATORS {
-                    self.add(i % N_ACCUMULATORS, term(i + round * N_ACCUMULATORS));
-                }
-            }
-            for i in TO - (TO - FROM) % N_ACCUMULATORS..TO {
-                self.add(i % N_ACCUMULATORS, term(i));
-            }
-        } else {
-            for i in FROM / L::N_RUN..TO.div_ceil(L::N_RUN) {
-                let found = term(i * L::N_RUN);
-                self.sum.take::<FROM, TO>(i, found);
-                self.squares.take::<FROM, TO>(i, found * found);
+    pub(crate) fn extend(&mut self, from: usize, to: usize, term: impl Fn(usize) -> L::Run) {
+        for run in from..to {
+            let n_terms = if L::N_RUN == 1 { N_ACCUMULATORS } else { 1 };
+            for i in 0..n_terms {
+                let number = term(run * N_ACCUMULATORS + i);
+                self.sum.accumulators[i] = self.sum.accumulators[i] + number;
+                self.squares.accumulators[i] = self.squares.accumulators[i] + number * number;
             }
         }
-        [self.sum.sum(), self.squares.sum()]
     }
 
+    /// Of the runs and `N` more terms from an age on.
     #[inline(always)]
-    fn add(&mut self, accumulator: usize, term: L::Run) {
-        let (sum, squares) = (&mut self.sum.accumulators[accumulator], &mut self.squares.accumulators[accumulator]);
-        (*sum, *squares) = (*sum + term, *squares + term * term);
+    pub(crate) fn with<const N: usize>(&self, term: impl Fn(usize) -> L::Run + Copy, age: usize) -> [L; 2] {
+        let square = self::term(
+            #[inline(always)]
+            |age| term(age) * term(age),
+        );
+        [self.sum.total() + tail::<S, L, N>(term, age), self.squares.total() + tail::<S, L, N>(square, age)]
     }
 }
 
@@ -202,6 +212,16 @@ impl<S: Simd, L: Figure<S>> Lowest<S, L> {
     }
 }
 
+/// The sums of the terms of `RUNS` whole runs and `TAIL` more, and of their squares.
+#[inline(always)]
+pub(crate) fn moments<S: Simd, L: Figure<S>, const RUNS: usize, const TAIL: usize>(
+    term: impl Fn(usize) -> L::Run + Copy,
+) -> [L; 2] {
+    let mut moments = Moments::<S, L>::first(term);
+    moments.extend(1, RUNS, term);
+    moments.with::<TAIL>(term, RUNS * N_ACCUMULATORS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +231,6 @@ mod tests {
         let n = N as f64;
         let simd = pulp::Scalar;
         let run = |age| f64::run(simd, &window, age);
-        assert!((sum::<_, f64, N>(simd, 0.0, run) - n * (n + 1.0) / 2.0).abs() < 1e-9, "{N}");
         assert_eq!(Highest::new(simd, 0.5).with::<0, N>(run).to_bits(), n.to_bits());
         assert_eq!(Lowest::new(simd, 0.5).with::<0, N>(run).to_bits(), 0.5_f64.to_bits());
         assert_eq!(Lowest::new(simd, n).with::<0, N>(run).to_bits(), 1.0_f64.to_bits());
@@ -225,18 +244,30 @@ mod tests {
         check::<9>();
         check::<19>();
         check::<200>();
+        let window: [f64; 40] = std::array::from_fn(|i| (40 - i) as f64);
+        let run = |age| f64::run(pulp::Scalar, &window, age);
+        let of_first = |n: u32| f64::from(n * (n + 1) / 2);
+        for (found, n) in [
+            (sum::<pulp::Scalar, f64, 1, 1>(run), 9),
+            (sum::<pulp::Scalar, f64, 1, 3>(run), 11),
+            (sum::<pulp::Scalar, f64, 1, 5>(run), 13),
+            (sum::<pulp::Scalar, f64, 2, 2>(run), 18),
+            (sum::<pulp::Scalar, f64, 2, 3>(run), 19),
+            (sum::<pulp::Scalar, f64, 3, 3>(run), 27),
+            (tail::<pulp::Scalar, f64, 6>(run, 0), 6),
+        ] {
+            assert_eq!(found.to_bits(), of_first(n).to_bits(), "{n}");
+        }
+        let mut moments = Moments::<pulp::Scalar, f64>::first(run);
+        moments.extend(1, 2, run);
+        assert_eq!(moments.with::<3>(run, 16).map(f64::to_bits), [190.0_f64, 2470.0].map(f64::to_bits));
     }
 
     #[test]
-    fn a_total_grows_from_any_age_to_any_other() {
+    fn an_extreme_grows_from_any_age_to_any_other() {
         let window: [f64; 30] = std::array::from_fn(|i| (29 - i) as f64);
         let simd = pulp::Scalar;
         let run = |age| f64::run(simd, &window, age);
-        let mut sum = Sum::new(simd, 0.0);
-        assert!((sum.with::<0, 3>(run) - 3.0).abs() < 1e-12);
-        assert!((sum.with::<3, 5>(run) - 10.0).abs() < 1e-12);
-        assert!((sum.with::<5, 21>(run) - 210.0).abs() < 1e-12);
-        assert!((Sum::new(simd, 0.0).with::<9, 11>(run) - 19.0).abs() < 1e-12);
         assert_eq!(Highest::new(simd, 0.0).with::<5, 9>(run).to_bits(), 8.0_f64.to_bits());
     }
 }

@@ -10,6 +10,7 @@ use crate::lane::Lane;
 use crate::returns::ReturnSums;
 use crate::stochastic::RsiPlaces;
 use crate::volume::{FlowSums, VolumeSums};
+use crate::window::term;
 
 /// What most windows hold before the bar at hand: that bar completes each with a few operations.
 ///
@@ -45,7 +46,13 @@ impl<L: Lane> Windows<L> {
     {
         Self {
             closes: CloseSums::of(past),
-            averages: AverageSums::of(past),
+            averages: AverageSums::of(
+                past.simd,
+                term(
+                    #[inline(always)]
+                    |age| past.replaced(age),
+                ),
+            ),
             returns: ReturnSums::of(past),
             ranges: RangeSums::of(past),
             volumes: VolumeSums::of(past),
