@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use indicator::{Slot, Target, Values, close_all, plan, recompute_many, recompute_rows};
+use indicator::{Slot, Target, Values, close_all, plan, recompute_columns, recompute_many};
 use schemas::Bar;
 use serde::Serialize;
 
@@ -27,8 +27,8 @@ use crate::peer::{COLUMNS, Row, Series, Streams};
 
 const N_SLOTS: usize = 6_000;
 const N_HISTORY: usize = 300;
-/// Of a recompute: as few that some rounds are undisturbed even on a busy machine.
-const N_SYMBOLS: usize = 16;
+/// Of a recompute: as many that what is prepared once for all of them hardly counts.
+const N_SYMBOLS: usize = 256;
 const N_BARS: usize = 451;
 /// Of the bars that slots take in.
 const N_DAYS: usize = 4;
@@ -119,15 +119,21 @@ fn recomputes(bench: &mut Bench) -> anyhow::Result<()> {
         Ok(())
     };
     let n = N_SYMBOLS * N_BARS;
-    bench.measure(
-        ("full recompute, all rows", 8.0, n),
-        &mut || {
-            recompute_rows(&slices, &mut |_, _, row| {
-                black_box(row);
-            });
-        },
-        &mut batch,
-    )?;
+    let plan = plan();
+    let same: Vec<usize> = COLUMNS.iter().filter_map(|name| plan.index_of(name)).collect();
+    ensure!(same.len() == COLUMNS.len(), "a column of the peer is not in the plan");
+    let all: Vec<usize> = (0..plan.len()).collect();
+    for (what, columns) in [("full recompute, the peer's columns", &same), ("full recompute, all columns", &all)] {
+        bench.measure(
+            (what, 8.0, n),
+            &mut || {
+                recompute_columns(&slices, columns.iter().copied(), &mut |block| {
+                    black_box(block);
+                });
+            },
+            &mut batch,
+        )?;
+    }
     bench.measure(
         ("full recompute, last rows", 12.0, n),
         &mut || {

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use indicator::Slot;
 use inference::{InferenceStage, TableHistory};
 use ingest::{DailyBars, ReadOptions};
 use polars::prelude::{
@@ -14,7 +13,7 @@ use polars::prelude::{
 };
 use rayon::prelude::*;
 use schemas::{
-    BarBatchBuilder, EventTime, FeatureBatch, Header, Partition, Plan, Predictions, ROWS_MAX, Symbol, Timeframe,
+    Bar, BarBatchBuilder, EventTime, FeatureBatch, Header, Partition, Plan, Predictions, ROWS_MAX, Symbol, Timeframe,
 };
 
 use crate::cli::FeaturesArgs;
@@ -24,6 +23,9 @@ use crate::progress::Progress;
 
 /// Symbols whose rows are computed together and written as one row group.
 const SYMBOLS_PER_GROUP: usize = 128;
+
+/// Symbols that a thread computes side by side.
+const SYMBOLS_PER_TASK: usize = 32;
 
 /// One column of every bar, symbol by symbol.
 type Columns = Vec<Vec<f64>>;
@@ -192,22 +194,28 @@ fn compute(
     from: Option<EventTime>,
     group: &[(Symbol, Range<usize>)],
 ) -> Vec<(Vec<usize>, Columns)> {
-    let of_symbol = |(_, rows): &(Symbol, Range<usize>)| {
-        let mut slot = Slot::default();
-        let mut kept = Vec::with_capacity(rows.len());
-        let mut columns: Columns = vec![Vec::with_capacity(rows.len()); plan.len()];
-        for row in rows.clone() {
-            let values = slot.close(&bars.bar(row));
-            if from.is_none_or(|from| bars.open_time[row] >= from) {
-                kept.push(row);
-                for (column, value) in columns.iter_mut().zip(values.as_slice()) {
-                    column.push(*value);
+    let of_some = |group: &[(Symbol, Range<usize>)]| -> Vec<(Vec<usize>, Columns)> {
+        let histories: Vec<Vec<Bar>> =
+            group.iter().map(|(_, rows)| rows.clone().map(|row| bars.bar(row)).collect()).collect();
+        let slices: Vec<&[Bar]> = histories.iter().map(Vec::as_slice).collect();
+        let mut all: Vec<Columns> =
+            slices.iter().map(|history| vec![vec![f64::NAN; history.len()]; plan.len()]).collect();
+        indicator::recompute_columns(&slices, 0..plan.len(), &mut |block| {
+            for (at, column) in all[block.symbol()].iter_mut().enumerate() {
+                for (place, value) in block.places().zip(block.column(at)) {
+                    column[place] = value;
                 }
             }
-        }
-        (kept, columns)
+        });
+        let kept = |((_, rows), mut columns): (&(Symbol, Range<usize>), Columns)| {
+            // The rows of a symbol are in the order of time.
+            let n_early = from.map_or(0, |from| rows.clone().take_while(|&row| bars.open_time[row] < from).count());
+            columns.iter_mut().for_each(|column| drop(column.drain(..n_early)));
+            (rows.clone().skip(n_early).collect(), columns)
+        };
+        group.iter().zip(all).map(kept).collect()
     };
-    group.par_iter().map(of_symbol).collect()
+    group.par_chunks(SYMBOLS_PER_TASK).flat_map_iter(of_some).collect()
 }
 
 /// The models, and the tables of every session that a row to be written is predicted with.

@@ -28,8 +28,8 @@ pub(crate) fn buying_pressure<L: Lane>(low: L, close: L, previous_close: L) -> L
 /// Sums of the 27 bars before the one at hand.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RangeSums<L> {
-    buying_pressure: L,
-    true_range: L,
+    pub(crate) buying_pressure: L,
+    pub(crate) true_range: L,
 }
 
 impl<L: Lane> RangeSums<L> {
@@ -54,8 +54,8 @@ impl<L: Lane> RangeSums<L> {
 /// Sums of the 6 and 13 bars before the one at hand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NearRanges<L> {
-    buying_pressure: [L; 2],
-    true_range: [L; 2],
+    pub(crate) buying_pressure: [L; 2],
+    pub(crate) true_range: [L; 2],
 }
 
 impl<L: Lane> NearRanges<L> {

@@ -109,7 +109,13 @@ pub(crate) struct Averages<L> {
 impl<L: Lane> Averages<L> {
     /// `sum200` is that of the closes, the one at hand included.
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(before: &CloseSums<L>, near: &NearSums<L>, past: &Past<S, L>, close: L, sum200: L) -> Self
+    pub(crate) fn new<S: Simd>(
+        before: &CloseSums<L>,
+        near: &NearSums<L>,
+        past: &Past<S, L>,
+        close: L,
+        sum200: L,
+    ) -> Self
     where
         L: Figure<S>,
     {
@@ -186,8 +192,11 @@ pub(crate) fn slope20<L: Lane>(slope18: L, oldest: L, close: L) -> L {
 
 /// What the 18 closes between the ends add to the slope; `before` gives the close so many bars before the one at hand.
 #[inline(always)]
-pub(crate) fn slope18<L: Lane>(before: impl Fn(usize) -> L) -> L {
-    let pair = |n: usize| (before(n) - before(19 - n)) * (MIDDLE - n as f64);
+pub(crate) fn slope18<L: Lane>(before: impl Fn(usize) -> L + Copy) -> L {
+    let pair = term(
+        #[inline(always)]
+        |n| (before(n) - before(19 - n)) * (MIDDLE - n as f64),
+    );
     let [a, b] = [pair(1) + pair(2), pair(3) + pair(4)];
     let [c, d] = [pair(5) + pair(6), pair(7) + pair(8)];
     (a + b) + (c + d) + pair(9)

@@ -39,7 +39,10 @@ impl<L: Lane> Directional<L> {
         let plus = L::select(L::both(up.is_above(zero), up.is_above(down)), up, zero);
         let minus = L::select(L::both(down.is_above(zero), down.is_above(up)), down, zero);
         let share = 1.0 / f64::from(PERIOD);
-        let smooth = |sum: L, new: L| if n_before >= PERIOD { sum - sum * share + new } else { sum + new };
+        let smooth = pair(
+            #[inline(always)]
+            |sum: L, new: L| if n_before >= PERIOD { sum - sum * share + new } else { sum + new },
+        );
         let mut next = self;
         next.plus = smooth(self.plus, plus);
         next.minus = smooth(self.minus, minus);
@@ -73,4 +76,10 @@ impl<L: Lane> Directional<L> {
             if n_before + 1 == 2 * PERIOD { sum * share } else { sum }
         }
     }
+}
+
+/// Attributes may stand before an argument, not before what a variable is set to.
+#[inline(always)]
+fn pair<L>(function: impl Fn(L, L) -> L) -> impl Fn(L, L) -> L {
+    function
 }

@@ -23,7 +23,7 @@ use crate::stochastic::{Lines, Range, Stochastic};
 use crate::supertrend::{HeikinAshi, Supertrend};
 use crate::terms::NewTerms;
 use crate::trix::Trix;
-use crate::volume::{Volume, close_place};
+use crate::volume::{Volume, VolumeSums, close_place};
 use crate::wilder::Wilder;
 use crate::window::term;
 use crate::windows::Windows;
@@ -281,8 +281,14 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
         set(Column::Obv, hot.volume.on_balance);
         set(Column::Ad, hot.volume.distribution);
         set(Column::Adosc310, hot.volume.oscillator());
-        set(Column::Mfi14, windows.flows.money_flow_index(terms));
-        let window = windows.volumes.with(bar, step.flow, terms);
+        set(Column::Mfi14, windows.flows.money_flow_index(terms.flow_up, terms.flow_down));
+        let new = VolumeSums {
+            volume: bar.volume,
+            flow: step.flow,
+            price_volume: terms.price_volume,
+            dollars: terms.dollars,
+        };
+        let window = windows.volumes.with(&new);
         set(Column::Cmf20, window.money_flow);
         set(Column::Vwap20, window.average_price);
         set(Column::Rvol20, window.relative_volume);

@@ -77,10 +77,11 @@ impl<S: Simd> Figure<S> for Lanes<S> {
 
     #[inline(always)]
     fn ages<const N: usize>(run: impl Fn(usize) -> Self, age: usize) -> [Self; N] {
-        std::array::from_fn(
-            #[inline(always)]
-            |i| run(age + i),
-        )
+        let mut numbers = [run(age); N];
+        for i in 1..N {
+            numbers[i] = run(age + i);
+        }
+        numbers
     }
 
     #[inline(always)]
@@ -138,11 +139,12 @@ impl<S: Simd> Figure<S> for f64 {
 
     #[inline(always)]
     fn ages<const N: usize>(run: impl Fn(usize) -> Run<S>, age: usize) -> [f64; N] {
-        let numbers = run(age).numbers;
-        std::array::from_fn(
-            #[inline(always)]
-            |i| numbers[N_RUN - 1 - i],
-        )
+        let mut numbers = [0.0; N];
+        let run = run(age).numbers;
+        for i in 0..N {
+            numbers[i] = run[N_RUN - 1 - i];
+        }
+        numbers
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 //! | one series, one indicator, a period of your choice | [`Rsi`], [`Macd`], [`Bollinger`] and the other single types |
 //! | one symbol, all columns | [`Slot`] |
 //! | one symbol, columns of your choice | [`PlanBuilder`], [`IndicatorPlan`], [`PlannedSlot`] |
-//! | all bars of many symbols at once | [`recompute_many`], [`recompute_rows`], side by side in SIMD lanes |
+//! | all bars of many symbols at once | [`recompute_columns`], [`recompute_rows`], [`recompute_many`], side by side in SIMD lanes |
 //! | a final bar for each of many symbols | [`close_all`] |
 //! | a stream of bar batches, late rows, restarts | [`IndicatorStage`] |
 //!
@@ -48,8 +48,8 @@ mod average;
 mod builder;
 mod catalogue;
 mod channel;
+mod columns;
 mod directional;
-mod doubling;
 mod ema;
 mod engine;
 mod exact;
@@ -96,7 +96,7 @@ pub use catalogue::{Entry, catalogue, refused_functions};
 pub use market::close_all;
 pub use ohlcv::Ohlcv;
 pub use plan::{need, needs_range, plan};
-pub use recompute::{recompute, recompute_many, recompute_newest, recompute_rows};
+pub use recompute::{recompute, recompute_columns, recompute_many, recompute_newest, recompute_rows};
 pub use single::{
     AccumulationDistribution, Adx, Aroon, AroonValue, Atr, Bands, Bollinger, Cci, ChaikinOscillator, Cmf, Dema,
     Donchian, Ema, HeikinAshi, HeikinAshiBar, HistoricalVolatility, Ichimoku, IchimokuValue, Kama, Keltner,
@@ -109,7 +109,7 @@ pub use spec::PlanError;
 pub use stage::{Dropped, IndicatorStage};
 pub use talib::{ParameterError, WARM_UP_MAX};
 pub use target::{Target, TargetError};
-pub use values::{Row, Values};
+pub use values::{ColumnBlock, Row, Values};
 
 #[cfg(test)]
 mod testing;

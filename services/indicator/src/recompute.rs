@@ -6,7 +6,8 @@ use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
 use crate::channel::{Channel, range13, year};
-use crate::doubling::Doubling;
+use crate::columns::track::N_CHUNK as N_BLOCK;
+use crate::columns::{Columns, Wanted};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{
     Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_REPLACED, N_RETURNS, N_RSIS, N_TRUE_RANGES,
@@ -21,7 +22,7 @@ use crate::slot::{Slot, is_impossible};
 use crate::state::State as _;
 use crate::target::dispatch;
 use crate::terms::NewTerms;
-use crate::values::{Row, Values, mark_missing};
+use crate::values::{ColumnBlock, Row, Values, mark_missing};
 use crate::windows::{WindowExtremes, Windows};
 
 /// The columns at the last of a symbol's bars, in the order of time; `None` when there are none.
@@ -45,20 +46,45 @@ pub fn recompute<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Option<Values> 
 /// Bars are in the order of time. A symbol whose last bar is impossible has no values.
 pub fn recompute_many(symbols: &[&[Bar]]) -> Vec<Option<Values>> {
     let mut last: Vec<Option<Values>> = symbols.iter().map(|bars| bars.last().map(|_| Values::missing())).collect();
-    run(&last_segments(symbols), Wanted::Newest(1), &mut |symbol, _, row| last[symbol] = Some(row.values()));
+    let mut sink = |symbol: usize, _: usize, row: Row<'_>| last[symbol] = Some(row.values());
+    // A sink without a type of its own, because each would be another copy of all of this.
+    dispatch(NewestRows { segments: &last_segments(symbols), n_rows: 1, sink: &mut sink });
     last
 }
 
 /// The columns at the newest bars of each symbol, at most `n_rows` of them and none before its newest segment: calls `sink`
 /// as [`recompute_rows`] does. Only these bars pay for their columns.
 pub fn recompute_newest(symbols: &[&[Bar]], n_rows: usize, sink: &mut impl FnMut(usize, usize, Row<'_>)) {
-    run(&last_segments(symbols), Wanted::Newest(n_rows), sink);
+    dispatch(NewestRows { segments: &last_segments(symbols), n_rows, sink });
 }
 
 /// The columns at every bar of every symbol: calls `sink` with the place of the symbol, that of the bar, and its row. The
 /// rows of a symbol come in the order of time, those of several symbols mixed; an impossible bar has none.
 pub fn recompute_rows(symbols: &[&[Bar]], sink: &mut impl FnMut(usize, usize, Row<'_>)) {
-    run(&all_segments(symbols), Wanted::Every, sink);
+    let mut sink = |block: ColumnBlock<'_>| {
+        for (at, place) in block.places().enumerate() {
+            sink(block.symbol(), place, block.row(at));
+        }
+    };
+    dispatch(AllRows { segments: &all_segments(symbols), wanted: Wanted::new(0..N_COLUMNS), sink: &mut sink });
+}
+
+/// Columns at every bar of every symbol, block by block; what nobody asked for is not computed.
+///
+/// # Shape
+/// The blocks of a segment come in the order of time, those of different segments in any order. An impossible bar is in none.
+///
+/// # Panics
+/// When a column is not in the plan.
+pub fn recompute_columns(
+    symbols: &[&[Bar]],
+    columns: impl IntoIterator<Item = usize>,
+    sink: &mut impl FnMut(ColumnBlock<'_>),
+) {
+    let mut segments = all_segments(symbols);
+    // Beside others as long as itself, no lane of a group idles.
+    segments.sort_by_key(|segment| segment.bars.len());
+    dispatch(AllRows { segments: &segments, wanted: Wanted::new(columns), sink });
 }
 
 /// Those that the last bars belong to. Together with others as long as itself, no lane of a group idles.
@@ -93,7 +119,8 @@ fn starts_segment(bar: &Bar) -> bool {
 }
 
 /// Bars of one symbol, none of which needs any before the first, and all of which can be.
-struct Segment<'a> {
+#[derive(Debug)]
+pub(crate) struct Segment<'a> {
     symbol: usize,
     /// The place of the first bar.
     first: usize,
@@ -112,39 +139,64 @@ impl<'a> Segment<'a> {
         Self { symbol, first, bars: Cow::Owned(bars), places }
     }
 
-    fn place(&self, i: usize) -> usize {
+    pub(crate) fn symbol(&self) -> usize {
+        self.symbol
+    }
+
+    pub(crate) fn place(&self, i: usize) -> usize {
         self.first + if self.places.is_empty() { i } else { self.places[i] }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// So many of the newest of each segment.
-    Newest(usize),
-    Every,
-}
-
-/// A sink without a type of its own, because each would be another copy of all of this.
-fn run<'a>(segments: &'a [Segment<'a>], wanted: Wanted, sink: &'a mut Sink<'a>) {
-    dispatch(Run { segments, wanted, sink });
-}
-
-type Sink<'a> = dyn FnMut(usize, usize, Row<'_>) + 'a;
-
-struct Run<'a> {
+struct AllRows<'a> {
     segments: &'a [Segment<'a>],
     wanted: Wanted,
-    sink: &'a mut Sink<'a>,
+    /// Without a type of its own, because each would be another copy of all of this.
+    sink: &'a mut dyn FnMut(ColumnBlock<'_>),
 }
 
-impl WithSimd for Run<'_> {
+impl WithSimd for AllRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut group = Group::new(simd, self.wanted);
+        let mut columns = Columns::new(simd, self.wanted.clone());
+        for segments in self.segments.chunks(S::F64_LANES) {
+            columns.start();
+            let n_bars = segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
+            for start in (0..n_bars).step_by(N_BLOCK) {
+                let n = N_BLOCK.min(n_bars - start);
+                columns.compute(segments.iter().map(|segment| &*segment.bars), start, n);
+                let mut numbers: [&[f64]; N_COLUMNS] = [&[]; N_COLUMNS];
+                self.wanted.places().for_each(|column| numbers[column] = columns.column(column, n));
+                for (lane, segment) in segments.iter().enumerate() {
+                    let n = n.min(segment.bars.len().saturating_sub(start));
+                    if n > 0 {
+                        (self.sink)(ColumnBlock::new(segment, start, &numbers, (lane, S::F64_LANES), n));
+                    }
+                }
+            }
+        }
+    }
+}
+
+type Sink<'a> = dyn FnMut(usize, usize, Row<'_>) + 'a;
+
+struct NewestRows<'a> {
+    segments: &'a [Segment<'a>],
+    /// So many of each segment.
+    n_rows: usize,
+    sink: &'a mut Sink<'a>,
+}
+
+impl WithSimd for NewestRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut group = Group::new(simd);
         for segments in self.segments.chunks(Lanes::<S>::N) {
-            group.run(segments, self.wanted, self.sink);
+            group.run(segments, self.n_rows, self.sink);
         }
     }
 }
@@ -167,8 +219,6 @@ struct Group<S: Simd> {
     volumes: Vec<Lanes<S>>,
     gaps: Vec<Lanes<S>>,
     rsis: Vec<Lanes<S>>,
-    /// For all rows: a last one alone looks at its windows.
-    doubling: Option<Doubling<Lanes<S>>>,
     inverses: Vec<Lanes<S>>,
     returns: Vec<Lanes<S>>,
     log_returns: Vec<Lanes<S>>,
@@ -186,7 +236,7 @@ struct Group<S: Simd> {
 
 impl<S: Simd> Group<S> {
     #[inline(always)]
-    fn new(simd: S, wanted: Wanted) -> Self {
+    fn new(simd: S) -> Self {
         let zeros = |n: usize| vec![Lanes::splat(simd, 0.0); n + N_CHUNK];
         Self {
             simd,
@@ -197,7 +247,6 @@ impl<S: Simd> Group<S> {
             volumes: zeros(N_VOLUMES),
             gaps: zeros(N_GAPS),
             rsis: zeros(N_RSIS),
-            doubling: (wanted == Wanted::Every).then(|| Doubling::new(Lanes::splat(simd, 0.0))),
             inverses: zeros(N_CLOSES),
             returns: zeros(N_RETURNS),
             log_returns: zeros(N_LOG_RETURNS),
@@ -259,55 +308,14 @@ impl<S: Simd> Group<S> {
     }
 
     #[inline(always)]
-    fn run(&mut self, segments: &[Segment], wanted: Wanted, sink: &mut Sink<'_>) {
+    fn run(&mut self, segments: &[Segment], n_rows: usize, sink: &mut Sink<'_>) {
         let n_bars = segments.iter().map(|segment| segment.bars.len()).max().unwrap_or(0);
         let mut hot = Hot::filled(Lanes::splat(self.simd, 0.0));
         for start in (0..n_bars).step_by(N_CHUNK) {
             let n = N_CHUNK.min(n_bars - start);
             self.fill(segments, start, n);
-            match wanted {
-                Wanted::Every => self.run_every(&mut hot, segments, start, n, sink),
-                Wanted::Newest(n_rows) => self.run_newest(&mut hot, segments, (start, n), n_rows, sink),
-            }
+            self.run_newest(&mut hot, segments, (start, n), n_rows, sink);
             self.rewind();
-        }
-    }
-
-    #[inline(always)]
-    fn run_every(
-        &mut self,
-        hot: &mut Hot<Lanes<S>>,
-        segments: &[Segment],
-        start: usize,
-        n: usize,
-        sink: &mut Sink<'_>,
-    ) {
-        let n_first = u32::try_from(start).expect("no segment has as many bars");
-        let mut row = Aligned([self.simd.splat_f64s(0.0); N_COLUMNS]);
-        for (at, n_before) in (0..n).zip(n_first..) {
-            let i = start + at;
-            let bar = self.input(at, true);
-            let past = self.past(at);
-            let doubling = self.doubling.as_ref().expect("it is there for all rows");
-            let (extremes, near_extremes) = doubling.extremes(i);
-            let windows = Windows::of(&past, extremes);
-            let near = Near::of(&past, near_extremes);
-            let paths = Paths { of_9: near.path9, of_29: windows.path29 };
-            let step = step(hot, &past, &bar, n_before, paths, extremes.channels.last_13);
-            let terms = NewTerms::new(&past, near.extremes.rsis, &bar, &step);
-            let n_bars = n_before + 1;
-            let (step, bar) = (&step, &bar);
-            Scene { hot, step, windows: &windows, near: &near, past: &past, bar, terms: &terms, n_bars }
-                .columns(&mut row.0);
-            mark_missing(self.simd, &mut row.0, n_bars);
-            let numbers = pulp::bytemuck::cast_slice(&row.0);
-            for (lane, segment) in segments.iter().enumerate().filter(|(_, segment)| i < segment.bars.len()) {
-                sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
-            }
-            let doubling = self.doubling.as_mut().expect("it is there for all rows");
-            doubling.put(i, bar, step.rsi, terms.rsi_places);
-            self.keep(at, bar, step);
-            self.keep_terms(at, bar, step, &terms);
         }
     }
 
@@ -347,9 +355,10 @@ impl<S: Simd> Group<S> {
                 Scene { hot, step, windows: &windows, near: &near, past: &past, bar, terms: &terms, n_bars }
                     .columns(&mut row.0);
                 mark_missing(self.simd, &mut row.0, n_bars);
-                let numbers = pulp::bytemuck::cast_slice(&row.0);
+                let numbers: [&[f64]; N_COLUMNS] =
+                    std::array::from_fn(|column| pulp::bytemuck::cast_slice(std::slice::from_ref(&row.0[column])));
                 for (lane, segment) in std::iter::once(first).chain(newest) {
-                    sink(segment.symbol, segment.place(i), Row::new(numbers, lane));
+                    sink(segment.symbol, segment.place(i), Row::new(&numbers, lane));
                 }
             }
             if i >= first_kept {
@@ -456,11 +465,15 @@ mod tests {
                 let mut rows: Vec<Vec<Bits>> = self.0.iter().map(|bars| vec![None; bars.len()]).collect();
                 let segments = last_segments(self.0);
                 let mut sink = |symbol: usize, _, row: Row| last[symbol] = Some(value_bits(&row.values()));
-                Run { segments: &segments, wanted: Wanted::Newest(1), sink: &mut sink }.with_simd(simd);
+                NewestRows { segments: &segments, n_rows: 1, sink: &mut sink }.with_simd(simd);
                 let segments = all_segments(self.0);
-                let mut sink =
-                    |symbol: usize, bar: usize, row: Row| rows[symbol][bar] = Some(value_bits(&row.values()));
-                Run { segments: &segments, wanted: Wanted::Every, sink: &mut sink }.with_simd(simd);
+                let mut sink = |block: ColumnBlock| {
+                    for (at, place) in block.places().enumerate() {
+                        rows[block.symbol()][place] = Some(value_bits(&block.row(at).values()));
+                    }
+                };
+                let wanted = Wanted::new(0..N_COLUMNS);
+                AllRows { segments: &segments, wanted, sink: &mut sink }.with_simd(simd);
                 (last, rows)
             }
         }

@@ -77,9 +77,27 @@ impl<L: Lane> ReturnSums<L> {
         );
         let last = gain - newest;
         [
-            annual(self.of_9, gain, 10.0, || anchored::<S, L, 1, 1>(above, last)),
-            annual(self.of_19, gain, 20.0, || anchored::<S, L, 2, 3>(above, last)),
-            annual(self.of_59, gain, 60.0, || anchored::<S, L, 7, 3>(above, last)),
+            annual(
+                10.0,
+                with(self.of_9, gain),
+                gain,
+                #[inline(always)]
+                || anchored::<S, L, 1, 1>(above, last),
+            ),
+            annual(
+                20.0,
+                with(self.of_19, gain),
+                gain,
+                #[inline(always)]
+                || anchored::<S, L, 2, 3>(above, last),
+            ),
+            annual(
+                60.0,
+                with(self.of_59, gain),
+                gain,
+                #[inline(always)]
+                || anchored::<S, L, 7, 3>(above, last),
+            ),
         ]
     }
 
@@ -103,20 +121,27 @@ impl<L: Lane> ReturnSums<L> {
             #[inline(always)]
             |age| past.log_returns(age) - newest.spread(past.simd),
         );
-        annual(self.log_of_19, log_gain, 20.0, || anchored::<S, L, 2, 3>(above, log_gain - newest))
+        annual(
+            20.0,
+            with(self.log_of_19, log_gain),
+            log_gain,
+            #[inline(always)]
+            || anchored::<S, L, 2, 3>(above, log_gain - newest),
+        )
     }
 }
 
-/// From the sums of all but the last of `n` numbers, and the last.
+/// From the sums of `n` numbers and of their squares, and the last of them.
 #[inline(always)]
-pub(crate) fn annual<L: Lane>(
-    [sum, squares]: [L; 2],
-    last: L,
-    n: f64,
-    anchored: impl FnOnce() -> (L, [L; 2]),
-) -> L {
-    let spread = Spread::new(n, [sum + last, squares + last * last], last, anchored);
+pub(crate) fn annual<L: Lane>(n: f64, sums: [L; 2], last: L, anchored: impl FnOnce() -> (L, [L; 2])) -> L {
+    let spread = Spread::new(n, sums, last, anchored);
     (spread.squares * (1.0 / (n - 1.0))).sqrt() * SESSIONS_PER_YEAR.sqrt()
+}
+
+/// Sums of all numbers but the last, and the last, together.
+#[inline(always)]
+fn with<L: Lane>([sum, squares]: [L; 2], last: L) -> [L; 2] {
+    [sum + last, squares + last * last]
 }
 
 /// The jump from the close before to the open.

@@ -19,12 +19,7 @@ impl<L: Lane> Spread<L> {
     /// From the sums of `n` numbers and of their squares. Where next to nothing is left of the difference of these, it is
     /// found again from what the numbers are above one of them, which `anchored` says: its sums, and that of the newest.
     #[inline(always)]
-    pub(crate) fn new(
-        n: f64,
-        [sum, squares]: [L; 2],
-        newest: L,
-        anchored: impl FnOnce() -> (L, [L; 2]),
-    ) -> Self {
+    pub(crate) fn new(n: f64, [sum, squares]: [L; 2], newest: L, anchored: impl FnOnce() -> (L, [L; 2])) -> Self {
         /// Deviations below a thousandth of the mean. Above, nine digits of the squares are left.
         const WEAK: f64 = 1e-6;
         let mean = sum * (1.0 / n);

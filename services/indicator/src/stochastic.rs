@@ -71,7 +71,11 @@ impl<L: Lane> Range<L> {
     /// `last_13` are the bars before the one at hand.
     #[inline(always)]
     pub(crate) fn new(last_13: Channel<L>, bar: &Input<L>) -> Self {
-        let window = last_13.with(bar.high, bar.low);
+        Self::of(last_13.with(bar.high, bar.low))
+    }
+
+    #[inline(always)]
+    pub(crate) fn of(window: Channel<L>) -> Self {
         Self { window, inverse: (window.high - window.low).inverse() }
     }
 
@@ -154,7 +158,7 @@ pub(crate) fn rsi_places<L: Lane>([last_4, last_13]: [Channel<L>; 2], rsi: L) ->
 }
 
 #[inline(always)]
-fn place<L: Lane>(window: Channel<L>, number: L) -> L {
+pub(crate) fn place<L: Lane>(window: Channel<L>, number: L) -> L {
     let share = (number - window.low) / (window.high - window.low);
     L::select(is_flat(window), number.zero(), share * 100.0)
 }

@@ -3,6 +3,7 @@ use pulp::Simd;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::plan::{BY_NEED, Column, N_COLUMNS, NEED_MAX, NEEDS, OF_RANGE};
+use crate::recompute::Segment;
 
 /// One row: a value per column of [`plan`](crate::plan()), in its order.
 #[derive(Debug, Clone, Copy)]
@@ -58,34 +59,84 @@ impl Values {
 /// One row among others that were computed together.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    /// Column after column, a number for each row. Missing is NaN.
-    numbers: &'a [f64],
-    lane: usize,
+    /// A number for each row. Missing is NaN.
+    columns: &'a [&'a [f64]; N_COLUMNS],
+    at: usize,
 }
 
 impl<'a> Row<'a> {
     #[inline(always)]
-    pub(crate) fn new(numbers: &'a [f64], lane: usize) -> Self {
-        Self { numbers, lane }
+    pub(crate) fn new(columns: &'a [&'a [f64]; N_COLUMNS], at: usize) -> Self {
+        Self { columns, at }
     }
 
     /// `None` when missing.
     ///
     /// # Panics
-    /// When the column is not in the plan.
+    /// When the column is not in the plan, or was not asked for.
     pub fn get(&self, column: usize) -> Option<f64> {
-        let n_lanes = self.numbers.len() / N_COLUMNS;
-        let value = self.numbers[column * n_lanes + self.lane];
+        let value = self.columns[column][self.at];
         (!value.is_nan()).then_some(value)
     }
 
-    /// All columns, to keep.
+    /// All columns, to keep; missing where nobody asked for one.
     pub fn values(&self) -> Values {
-        let mut numbers = [0.0; N_COLUMNS];
-        for (number, lanes) in numbers.iter_mut().zip(self.numbers.chunks_exact(self.numbers.len() / N_COLUMNS)) {
-            *number = lanes[self.lane];
+        let mut values = Values::missing();
+        for (number, column) in values.numbers.iter_mut().zip(self.columns) {
+            *number = column.get(self.at).copied().unwrap_or(f64::NAN);
         }
-        Values { numbers }
+        values
+    }
+}
+
+/// Columns of some bars of a symbol that follow each other, among those of other symbols.
+#[derive(Debug, Clone, Copy)]
+pub struct ColumnBlock<'a> {
+    segment: &'a Segment<'a>,
+    /// In the segment.
+    first: usize,
+    /// Bar after bar, a number for each symbol; empty where nobody asked for a column.
+    columns: &'a [&'a [f64]; N_COLUMNS],
+    lane: usize,
+    n_lanes: usize,
+    n_bars: usize,
+}
+
+impl<'a> ColumnBlock<'a> {
+    pub(crate) fn new(
+        segment: &'a Segment<'a>,
+        first: usize,
+        columns: &'a [&'a [f64]; N_COLUMNS],
+        (lane, n_lanes): (usize, usize),
+        n_bars: usize,
+    ) -> Self {
+        Self { segment, first, columns, lane, n_lanes, n_bars }
+    }
+
+    /// The place of the symbol among those that were given.
+    pub fn symbol(&self) -> usize {
+        self.segment.symbol()
+    }
+
+    /// The places of the bars among those of the symbol, in rising order.
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let (segment, first) = (self.segment, self.first);
+        (0..self.n_bars).map(move |at| segment.place(first + at))
+    }
+
+    /// One column, bar after bar; missing is NaN.
+    ///
+    /// # Panics
+    /// When the column is not in the plan, or was not asked for.
+    pub fn column(&self, column: usize) -> impl ExactSizeIterator<Item = f64> + use<'a> {
+        let numbers = &self.columns[column][..self.n_bars * self.n_lanes];
+        let lane = self.lane;
+        numbers.chunks_exact(self.n_lanes).map(move |numbers| numbers[lane])
+    }
+
+    /// All columns of one of the bars.
+    pub fn row(&self, at: usize) -> Row<'a> {
+        Row::new(self.columns, at * self.n_lanes + self.lane)
     }
 }
 

@@ -4,7 +4,6 @@ use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::{Lane, inverses};
 use crate::state::state;
-use crate::terms::NewTerms;
 use crate::window::{sum, term};
 
 /// Below this flow over the window, in currency, the money flow index is 0.
@@ -44,12 +43,11 @@ impl<L: Lane> Volume<L> {
         let loss = L::select(change.is_below(zero), zero - bar.volume, zero);
         let signed = L::select(change.is_above(zero), bar.volume, loss);
         let distribution = self.distribution + flow;
-        let smooth = |level: L, alpha: f64| distribution * alpha + level * (1.0 - alpha);
         Self {
             on_balance: self.on_balance + signed,
             distribution,
-            fast: smooth(self.fast, 2.0 / 4.0),
-            slow: smooth(self.slow, 2.0 / 11.0),
+            fast: distribution * (2.0 / 4.0) + self.fast * (1.0 - 2.0 / 4.0),
+            slow: distribution * (2.0 / 11.0) + self.slow * (1.0 - 2.0 / 11.0),
         }
     }
 
@@ -88,13 +86,13 @@ pub(crate) struct VolumeWindow<L> {
     pub(crate) relative_volume: L,
 }
 
-/// Sums of the 19 bars before the one at hand.
+/// Sums of the 19 bars before the one at hand, or what one bar adds to them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct VolumeSums<L> {
-    volume: L,
-    flow: L,
-    price_volume: L,
-    dollars: L,
+    pub(crate) volume: L,
+    pub(crate) flow: L,
+    pub(crate) price_volume: L,
+    pub(crate) dollars: L,
 }
 
 impl<L: Lane> VolumeSums<L> {
@@ -123,19 +121,19 @@ impl<L: Lane> VolumeSums<L> {
         }
     }
 
-    /// `flow` is that of the bar.
+    /// With what the bar adds to each.
     #[inline(always)]
-    pub(crate) fn with(&self, bar: &Input<L>, flow: L, terms: &NewTerms<L>) -> VolumeWindow<L> {
-        let volume = self.volume + bar.volume;
-        let dollars = self.dollars + terms.dollars;
+    pub(crate) fn with(&self, new: &Self) -> VolumeWindow<L> {
+        let volume = self.volume + new.volume;
+        let dollars = self.dollars + new.dollars;
         // Twenty bars without a trade: 0 / 0, which is missing.
         let [inverse, inverse_of_dollars] = inverses([volume, dollars]);
         VolumeWindow {
-            money_flow: (self.flow + flow) * inverse,
-            average_price: (self.price_volume + terms.price_volume) * inverse * (1.0 / N_PRICES),
+            money_flow: (self.flow + new.flow) * inverse,
+            average_price: (self.price_volume + new.price_volume) * inverse * (1.0 / N_PRICES),
             dollar_volume: dollars * (1.0 / 20.0),
-            dollar_ratio: terms.dollars * 20.0 * inverse_of_dollars,
-            relative_volume: bar.volume * 20.0 * inverse,
+            dollar_ratio: new.dollars * 20.0 * inverse_of_dollars,
+            relative_volume: new.volume * 20.0 * inverse,
         }
     }
 }
@@ -143,8 +141,8 @@ impl<L: Lane> VolumeSums<L> {
 /// Sums of what flowed upwards and downwards in the 13 bars before the one at hand.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct FlowSums<L> {
-    up: L,
-    down: L,
+    pub(crate) up: L,
+    pub(crate) down: L,
 }
 
 impl<L: Lane> FlowSums<L> {
@@ -176,9 +174,9 @@ impl<L: Lane> FlowSums<L> {
     /// # Source
     /// TA-Lib `MFI`. Prices that differ by rounding alone are equal, as in its newer versions.
     #[inline(always)]
-    pub(crate) fn money_flow_index(&self, terms: &NewTerms<L>) -> L {
-        let up = self.up + terms.flow_up;
-        let both = up + (self.down + terms.flow_down);
+    pub(crate) fn money_flow_index(&self, flow_up: L, flow_down: L) -> L {
+        let up = self.up + flow_up;
+        let both = up + (self.down + flow_down);
         let is_flat = both.is_below(both.constant(FLOW_MIN * N_PRICES));
         L::select(is_flat, both.zero(), up / both * 100.0)
     }

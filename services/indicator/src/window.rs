@@ -71,10 +71,14 @@ impl<S: Simd, L: Figure<S>> Runs<S, L> {
     /// The newest run.
     #[inline(always)]
     pub(crate) fn first(term: impl Fn(usize) -> L::Run) -> Self {
+        let mut accumulators = [term(0); N_ACCUMULATORS];
         if L::N_RUN == 1 {
-            return Self { accumulators: std::array::from_fn(term) };
+            // No function of arrays: those are not compiled for a dispatch target.
+            for i in 1..N_ACCUMULATORS {
+                accumulators[i] = term(i);
+            }
         }
-        Self { accumulators: [term(0); N_ACCUMULATORS] }
+        Self { accumulators }
     }
 
     /// With runs `from` to `to` − 1, the newest of all being run 0.
@@ -142,7 +146,11 @@ impl<S: Simd, L: Figure<S>> Moments<S, L> {
     #[inline(always)]
     pub(crate) fn first(term: impl Fn(usize) -> L::Run) -> Self {
         let sum = Runs::first(term);
-        Self { squares: Runs { accumulators: sum.accumulators.map(|number| number * number) }, sum }
+        let mut accumulators = sum.accumulators;
+        for accumulator in &mut accumulators {
+            *accumulator = *accumulator * *accumulator;
+        }
+        Self { squares: Runs { accumulators }, sum }
     }
 
     #[inline(always)]
