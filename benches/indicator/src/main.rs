@@ -1,10 +1,11 @@
 //! The indicator engine beside the crate `ta-lib`, in one run:
 //! `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target baseline|avx2|avx512]`.
 //!
-//! The peer computes the 55 columns of the plan that TA-Lib has, ours all of the plan. Both take turns round by round, so
-//! that a busy machine is busy for both; medians count, and the fastest rounds stand beside them. Bars are generated, and
-//! both sides must show the same for one of them. The peer keeps a whole recompute in its buffers, ours hands over row by
-//! row while they are in the cache.
+//! The peer computes the 55 columns of the plan that TA-Lib has. A full recompute is measured of the same columns, and of all
+//! 91 against the peer's 55; slots always show all 91. Both take turns round by round, so that a busy machine is busy for
+//! both; medians count, and the fastest rounds stand beside them. Bars are generated, and both sides must show the same for
+//! one of them. The peer keeps the columns of one symbol in its buffers, ours hands over blocks of bars while they are in
+//! the cache.
 //!
 //! `cargo bench -p indicator` runs it, too. The peers are dependencies of this crate alone, so that users of `indicator` do
 //! not build them.
@@ -93,6 +94,7 @@ fn main() -> anyhow::Result<()> {
         target.choose()?;
     }
     let mut bench = Bench { options, lines: Vec::new() };
+    println!("peer: the crate ta-lib 0.8.3, within 14 % of TA-Lib's C library");
     println!("slot: {} bytes; targets: {:?}", size_of::<Slot>(), Target::available());
     println!(
         "                                        | median: ours ns   peer ns      × goal | fastest: ours ns   peer ns      ×"

@@ -2,6 +2,12 @@
 //! block of bars, so that each is a short loop whose state stays in registers. The operations are those of a
 //! [`Slot`](crate::Slot), bar by bar, and so are the bits.
 
+#![expect(
+    clippy::needless_range_loop,
+    clippy::similar_names,
+    reason = "loops over many series at once; iterators of arrays are not compiled for a dispatch target"
+)]
+
 use pulp::{Simd, WithSimd};
 use schemas::Bar;
 
@@ -77,6 +83,17 @@ struct Chunk {
     is_tame: bool,
 }
 
+/// Calls methods one after the other, each [apart].
+macro_rules! parts {
+    ($own:ident, $simd:ident, $chunk:ident: $($part:ident)+) => {
+        $(apart(
+            $simd,
+            #[inline(always)]
+            || $own.$part($chunk),
+        );)+
+    };
+}
+
 impl<S: Simd> Columns<S> {
     pub(crate) fn new(simd: S, wanted: Wanted) -> Self {
         Self {
@@ -130,118 +147,11 @@ impl<S: Simd> Columns<S> {
         apart(
             simd,
             #[inline(always)]
-            || self.terms.compute(chunk.n),
+            || self.terms.compute(n),
         );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.exponential(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.triple(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.averages(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.fifty(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.slopes(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.kama(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.returns(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.volatilities(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.gaps(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.wilder(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.bands(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.stops(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.stochastic(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.rsi_places(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.channels(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.aroon(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.year(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.ultimate(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.commodity(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.flows(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.volumes(chunk),
-        );
-        apart(
-            simd,
-            #[inline(always)]
-            || self.mark_missing(chunk),
-        );
+        parts!(self, simd, chunk: exponential triple averages fifty slopes kama returns volatilities gaps);
+        parts!(self, simd, chunk: wilder bands stops stochastic rsi_places channels aroon year ultimate commodity);
+        parts!(self, simd, chunk: flows volumes mark_missing);
     }
 
     /// Takes columns out, to be set.

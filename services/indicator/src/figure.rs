@@ -76,6 +76,7 @@ impl<S: Simd> Figure<S> for Lanes<S> {
     }
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators of arrays are not compiled for a dispatch target")]
     fn ages<const N: usize>(run: impl Fn(usize) -> Self, age: usize) -> [Self; N] {
         let mut numbers = [run(age); N];
         for i in 1..N {

@@ -4,7 +4,7 @@ use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::spread::{Spread, anchored};
-use crate::window::{Moments, moments, sum, term};
+use crate::window::{Moments, sum, term};
 
 /// Sessions a year, to annualise.
 const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -43,16 +43,21 @@ impl<L: Lane> ReturnSums<L> {
             #[inline(always)]
             |age| past.returns(age),
         );
-        let mut sums = Moments::<S, L>::first(returns);
-        let of_9 = sums.with::<1>(returns, 8);
-        sums.extend(1, 2, returns);
-        let of_19 = sums.with::<3>(returns, 16);
-        sums.extend(2, 7, returns);
+        let mut moments = Moments::<S, L>::first(returns);
+        let short = moments.with::<1>(returns, 8);
+        moments.extend(1, 2, returns);
+        let middle = moments.with::<3>(returns, 16);
+        moments.extend(2, 7, returns);
         let log_returns = term(
             #[inline(always)]
             |age| past.log_returns(age),
         );
-        Self { of_9, of_19, of_59: sums.with::<3>(returns, 56), log_of_19: moments::<S, L, 2, 3>(log_returns) }
+        Self {
+            of_9: short,
+            of_19: middle,
+            of_59: moments.with::<3>(returns, 56),
+            log_of_19: crate::window::moments::<S, L, 2, 3>(log_returns),
+        }
     }
 
     /// Deviation of the last 10, 20 and 60 simple returns, over a year.

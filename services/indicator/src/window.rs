@@ -70,6 +70,7 @@ pub(crate) struct Runs<S: Simd, L: Figure<S>> {
 impl<S: Simd, L: Figure<S>> Runs<S, L> {
     /// The newest run.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators of arrays are not compiled for a dispatch target")]
     pub(crate) fn first(term: impl Fn(usize) -> L::Run) -> Self {
         let mut accumulators = [term(0); N_ACCUMULATORS];
         if L::N_RUN == 1 {

@@ -198,6 +198,8 @@ impl<S: Simd> Columns<S> {
     #[inline(always)]
     pub(super) fn aroon(&mut self, chunk: Chunk) {
         const COLUMNS: [Column; 3] = [Column::AroonUp25, Column::AroonDown25, Column::Aroonosc25];
+        const LEVEL: usize = N_PLACES - 1;
+        const N_BACK: usize = N_WINDOW - (2 << LEVEL);
         if !self.wanted.any(&COLUMNS) {
             return;
         }
@@ -207,8 +209,6 @@ impl<S: Simd> Columns<S> {
         let Extremes { ranges, high_places, low_places, .. } = &mut self.extremes;
         put_places(simd, high_places, &self.terms.high, &ranges.high, chunk, Lanes::is_at_least);
         put_places(simd, low_places, &self.terms.low, &ranges.low, chunk, Lanes::is_at_most);
-        const LEVEL: usize = N_PLACES - 1;
-        const N_BACK: usize = N_WINDOW - (2 << LEVEL);
         let percent = 100.0 / N_AROON as f64;
         let ([high, older_high], [low, older_low]) =
             (ranges.high[LEVEL].views(N_BACK, n), ranges.low[LEVEL].views(N_BACK, n));

@@ -125,7 +125,7 @@ impl<S: Simd> Track<S> {
             }
             pairs[i] = (new + old).plain();
         }
-        let [p0, p1, p2, p3] = [&pairs[3..n + 3], &pairs[2..n + 2], &pairs[1..n + 1], &pairs[..n]];
+        let [p0, p1, p2, p3] = [&pairs[3..][..n], &pairs[2..][..n], &pairs[1..][..n], &pairs[..n]];
         let tails: [&[S::f64s]; TAIL] = std::array::from_fn(|age| self.back(RUNS * 8 + age + 1, n));
         let sums = sums.now(n);
         for i in 0..n {
