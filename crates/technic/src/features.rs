@@ -173,7 +173,9 @@ fn of_plan<'a>(
 ) -> impl Iterator<Item = Column> + 'a {
     plan.columns().iter().enumerate().map(move |(at, name)| {
         let mut values = Vec::with_capacity(n_rows);
-        per_symbol.iter().for_each(|(_, columns)| values.extend_from_slice(&columns[at]));
+        for (_, columns) in per_symbol {
+            values.extend_from_slice(&columns[at]);
+        }
         numbers(name, values)
     })
 }
@@ -210,7 +212,9 @@ fn compute(
         let kept = |((_, rows), mut columns): (&(Symbol, Range<usize>), Columns)| {
             // The rows of a symbol are in the order of time.
             let n_early = from.map_or(0, |from| rows.clone().take_while(|&row| bars.open_time[row] < from).count());
-            columns.iter_mut().for_each(|column| drop(column.drain(..n_early)));
+            for column in &mut columns {
+                column.drain(..n_early);
+            }
             (rows.clone().skip(n_early).collect(), columns)
         };
         group.iter().zip(all).map(kept).collect()
