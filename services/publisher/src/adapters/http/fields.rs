@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 /// The fields of a row in their order.
-const FIELDS: [&str; 39] = [
+const FIELDS: [&str; 40] = [
     "symbol",
     "as_of",
     "close",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 39] = [
     "reward_risk",
     "position_size",
     "setup",
+    "live_plan",
     "no_plan",
     "excluded",
     "liquidity_note",
@@ -48,7 +49,7 @@ const FIELDS: [&str; 39] = [
 ];
 
 /// Fields that hold more than one value. A table of plain values leaves them out unless it is asked for them.
-const NESTED: [&str; 6] = ["events", "factors", "profiles", "rules", "breakdown", "freshness"];
+const NESTED: [&str; 7] = ["live_plan", "events", "factors", "profiles", "rules", "breakdown", "freshness"];
 
 /// The field of that name.
 pub(super) fn field(name: &str) -> Option<&'static str> {
