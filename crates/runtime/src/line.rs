@@ -419,6 +419,7 @@ where
         fresh: &mut Vec<S::Output>,
     ) -> Result<Result<(), Rejected>, LineError> {
         self.surroundings.metrics.add_rows_in(n_rows);
+        self.n_rows_waiting += n_rows;
         if let (Origin::Partition(partition), Some(place)) = (origin, place) {
             if place.partition != partition {
                 let detail = format!("a batch of {} on the subject of {partition}", place.partition);
