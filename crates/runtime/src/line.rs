@@ -473,8 +473,9 @@ where
         if outputs.is_empty() {
             return self.finish(Turn { delivered: Ok(0), done }).await;
         }
+        let n_outputs = outputs.len();
         let delivering = self.outlet.deliver(outputs);
-        self.in_flight.push(delivering, done);
+        self.in_flight.push(n_outputs, delivering, done);
         while let Some(turn) = self.in_flight.ended() {
             self.finish(turn).await?;
         }
