@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use runtime::bus::{Bus, BusKind, BusOptions, Consumer, ConsumerSpec, Delivery, Start};
+use runtime::bus::{Bus, Consumer, ConsumerSpec, Delivery, Start};
 use runtime::decode_once::DecodeOnce;
 use runtime::line::{Decode, Decoded};
-use runtime::streams::{self, PipelineStream};
+use runtime::streams::PipelineStream;
 use schemas::subject::{BatchKind, Namespace};
 use schemas::{CodecError, Partition, Timeframe};
 
@@ -18,20 +18,6 @@ const NAMESPACE: Namespace = Namespace::Live;
 
 fn subject() -> String {
     NAMESPACE.batch(BatchKind::Bar, Timeframe::D1, Partition::new(0).unwrap())
-}
-
-async fn bus() -> Bus {
-    let options = BusOptions {
-        kind: BusKind::Memory,
-        data_dir: Path::new("unused").to_owned(),
-        nats_server: None,
-        client_name: "test".to_owned(),
-        publish_timeout: Duration::from_secs(1),
-        lead_max: 4096,
-    };
-    let bus = Bus::connect(&options).await.unwrap();
-    streams::ensure(&bus, &NAMESPACE).await.unwrap();
-    bus
 }
 
 async fn reader(bus: &Bus, durable: &str) -> Consumer {
@@ -56,7 +42,7 @@ async fn each_message_is_decoded_once_for_both_readers_and_a_stranger_is_not_tak
     let one = DecodeOnce::new(decode);
     let other = one.clone();
 
-    let bus_a = bus().await;
+    let bus_a = support::memory_bus(&NAMESPACE).await;
     let (mut first, mut second) = (reader(&bus_a, "a").await, reader(&bus_a, "b").await);
     for text in ["x", "y", "z"] {
         bus_a.publish(&subject(), None, text.into()).await.unwrap();
@@ -75,7 +61,7 @@ async fn each_message_is_decoded_once_for_both_readers_and_a_stranger_is_not_tak
     assert_eq!(n_decoded.load(Ordering::Relaxed), 3, "copies of what the first reader decoded");
 
     // The third message waits for the second reader. Another stream gives its number to something else.
-    let bus_b = bus().await;
+    let bus_b = support::memory_bus(&NAMESPACE).await;
     for text in ["p", "q", "r"] {
         bus_b.publish(&subject(), None, text.into()).await.unwrap();
     }

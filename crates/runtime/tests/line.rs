@@ -2,19 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+mod support;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use pipeline::{Rejected, Restore, Stage};
 use runtime::admin::Health;
-use runtime::bus::{Bus, BusError, BusKind, BusOptions, Delivery, MemoryBus, Stored};
+use runtime::bus::{Bus, BusError, Delivery, MemoryBus, Stored};
 use runtime::line::{self, Decoded, Line, LineError, Surroundings};
 use runtime::outlet::{BusOutlet, Outgoing, Outlet, Tagged};
 use runtime::shutdown::Shutdown;
 use runtime::stage_metrics::StageMetrics;
 use runtime::state_store::StateStore;
-use runtime::streams::{self, PipelineStream};
+use runtime::streams::PipelineStream;
 use runtime::telemetry::Metrics;
 use schemas::subject::{BatchKind, Namespace};
 use schemas::{
@@ -186,16 +187,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let options = BusOptions {
-            kind: BusKind::Memory,
-            data_dir: Path::new("unused").to_owned(),
-            nats_server: None,
-            client_name: "test".to_owned(),
-            publish_timeout: Duration::from_secs(1),
-            lead_max: 4096,
-        };
-        let bus = Bus::connect(&options).await.unwrap();
-        streams::ensure(&bus, &NAMESPACE).await.unwrap();
+        let bus = support::memory_bus(&NAMESPACE).await;
         Self { bus, state: tempfile::tempdir().unwrap() }
     }
 
