@@ -81,6 +81,11 @@ impl Namespace {
         format!("{}.{}.{timeframe}.{partition}", self.root(), kind.as_str())
     }
 
+    /// The batches of a kind and timeframe, of every partition: `technic.v1.bar.1d.*`
+    pub fn partitions(&self, kind: BatchKind, timeframe: Timeframe) -> String {
+        format!("{}.{}.{timeframe}.*", self.root(), kind.as_str())
+    }
+
     /// Every batch of a kind: `technic.v1.bar.>`
     pub fn batches(&self, kind: BatchKind) -> String {
         format!("{}.{}.>", self.root(), kind.as_str())
@@ -102,6 +107,11 @@ impl Namespace {
 
     pub fn instruments(&self) -> String {
         format!("{}.instrument.>", self.root())
+    }
+
+    /// Whether a subject carries reference data.
+    pub fn is_instrument(&self, subject: &str) -> bool {
+        subject.strip_prefix(&self.root()).is_some_and(|rest| rest.starts_with(".instrument."))
     }
 
     /// `technic.v1.quantiles.1d`
@@ -211,6 +221,7 @@ mod tests {
         let live = Namespace::Live;
         let partition = Partition::new(7).unwrap();
         assert_eq!(live.batch(BatchKind::Bar, Timeframe::M1, partition), "technic.v1.bar.1m.p07");
+        assert_eq!(live.partitions(BatchKind::Bar, Timeframe::M1), "technic.v1.bar.1m.*");
         assert_eq!(live.result(symbol), "technic.v1.result.BRK=2EB");
         assert_eq!(live.alert("merit_80", symbol), "technic.v1.alert.merit_80.BRK=2EB");
         assert_eq!(live.dead("indicator"), "technic.v1.dead.indicator");

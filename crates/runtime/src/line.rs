@@ -136,11 +136,13 @@ impl<I, F: Fn(&Delivery) -> Result<Decoded<I>, CodecError>> Decode<I> for F {
     }
 }
 
-/// Which consumer a delivery came from.
+/// What a delivery is about, by its subject.
 #[derive(Debug, Clone, Copy)]
 enum Origin {
     Partition(Partition),
     Instruments,
+    /// A subject that no batch belongs to.
+    Nowhere,
 }
 
 /// Runs a stage until shutdown is requested.
@@ -170,13 +172,14 @@ where
         progress: vec![Progress::default(); usize::from(N_PARTITIONS)],
         held: (0..N_PARTITIONS).map(|_| VecDeque::new()).collect(),
         in_flight: InFlight::default(),
+        input_newest: 0,
         n_recovering: 0,
         n_rows_waiting: 0,
         refresh_at: None,
         quiet_at: None,
         newest: None,
     };
-    let result = runner.run().await;
+    let result = Box::pin(runner.run()).await;
     if let Err(error) = &result {
         runner.surroundings.health.set_not_ready(error.to_string());
     }
@@ -196,6 +199,8 @@ struct Runner<S, D, O> {
     held: Vec<VecDeque<Delivery>>,
     /// What is published and not confirmed yet.
     in_flight: InFlight,
+    /// Sequence of the newest input of any partition when the service started.
+    input_newest: u64,
     /// Partitions that have not reached their target yet.
     n_recovering: usize,
     /// Rows taken in since the stage was last idle.
@@ -208,7 +213,7 @@ struct Runner<S, D, O> {
     newest: Option<EventTime>,
 }
 
-type Arrival = Result<(Origin, Delivery), BusError>;
+type Arrival = Result<Delivery, BusError>;
 
 impl<S, D, O> Runner<S, D, O>
 where
@@ -225,8 +230,8 @@ where
         let (sender, mut inbox) = mpsc::channel::<Arrival>(INBOX_MAX);
         // Dropping the set ends the feeders.
         let mut feeders = JoinSet::new();
-        for (origin, consumer) in self.consumers().await? {
-            feeders.spawn(feed(origin, consumer, sender.clone()));
+        for consumer in self.consumers().await? {
+            feeders.spawn(feed(consumer, sender.clone()));
         }
         drop(sender);
         self.report_recovery(started);
@@ -292,7 +297,8 @@ where
         let mut outputs = Vec::new();
         let mut done = Vec::with_capacity(arrivals.len());
         for arrival in arrivals.drain(..) {
-            let (origin, delivery) = arrival.map_err(|source| LineError::Bus { service, source })?;
+            let delivery = arrival.map_err(|source| LineError::Bus { service, source })?;
+            let origin = self.origin(&delivery.subject);
             if let Origin::Partition(partition) = origin
                 && (!self.held[partition.index()].is_empty() || self.stage.is_ahead(partition))
             {
@@ -323,15 +329,22 @@ where
         self.publish(outputs, done).await
     }
 
+    fn origin(&self, subject: &str) -> Origin {
+        match self.line.namespace.parse_batch(subject) {
+            Some((kind, timeframe, partition)) if kind == self.line.input && timeframe == self.line.timeframe => {
+                Origin::Partition(partition)
+            }
+            None if self.line.namespace.is_instrument(subject) => Origin::Instruments,
+            _ => Origin::Nowhere,
+        }
+    }
+
     /// Keeps a message until its partition is no longer ahead.
     ///
-    /// On a durable bus it stays unacknowledged: after a crash it comes again. What is in this process alone is gone after
-    /// one anyway, and there it must not keep its place: a stream of limited size that is full of such messages has no room
-    /// for the one that they wait for.
+    /// It is acknowledged before it is taken: a consumer that is full of such messages has no room for the one that they wait
+    /// for. After a crash it comes again, because a start reads on from the snapshots.
     async fn hold(&mut self, partition: Partition, delivery: Delivery) {
-        if !self.surroundings.bus.is_durable()
-            && let Err(error) = delivery.ack().await
-        {
+        if let Err(error) = delivery.ack().await {
             warn!(service = self.line.service, %error, "acknowledgement failed");
         }
         self.held[partition.index()].push_back(delivery);
@@ -377,6 +390,9 @@ where
             && delivery.sequence <= self.progress[partition.index()].position
         {
             return Ok(None);
+        }
+        if let Origin::Nowhere = origin {
+            return Ok(Some(Rejected::new("wrong_subject", format!("no batch belongs on `{}`", delivery.subject))));
         }
         let mut fresh = Vec::new();
         let applied = match self.decode.decode(delivery) {

@@ -2,6 +2,7 @@
 
 mod consumer;
 mod gate;
+mod tracker;
 mod translate;
 
 use std::collections::HashMap;

@@ -9,15 +9,16 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::saving::Saver;
-use super::{Arrival, Decode, Line, LineError, Origin, Runner};
+use super::{Arrival, Decode, Line, LineError, Runner};
 use crate::bus::{BusError, Consumer, ConsumerSpec, Start};
 use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet};
+use crate::progress::Progress;
 use crate::streams::PipelineStream;
 
 /// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it,
-/// and the publisher reads the scores, its largest messages, twice: 2 × 64 partitions × 4 messages of 100 KB stay below,
-/// even when this process gets no time to read.
-const PULL_MAX: usize = 4;
+/// and the publisher reads the scores, its largest messages, twice: 2 × 256 messages of 100 KB stay below, even when this
+/// process gets no time to read.
+const PULL_MAX: usize = 256;
 /// Start-up asks again for this long when the bus does not answer.
 const START_RETRY_FOR: Duration = Duration::from_mins(1);
 const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -77,40 +78,44 @@ where
                 }
             }
         }
+        self.input_newest = newest;
         self.n_recovering = self.progress.iter().filter(|progress| progress.position < progress.target).count();
         info!(service, n_restored, n_recovering = self.n_recovering, "recovering");
         Ok(())
     }
 
-    pub(super) async fn consumers(&mut self) -> Result<Vec<(Origin, Consumer)>, LineError> {
+    /// One consumer reads all partitions: a server finds the next message of a single one by looking at each of the others
+    /// (ADR 0016).
+    pub(super) async fn consumers(&mut self) -> Result<Vec<Consumer>, LineError> {
         let Line { service, namespace, timeframe, input, .. } = &self.line;
         let bus = &self.surroundings.bus;
         let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
             let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
-            patiently(move || bus.consume(spec.clone()))
+            let consuming = patiently(move || bus.consume(spec.clone()));
+            async move { consuming.await.map_err(|source| LineError::Bus { service, source }) }
         };
-        let mut consumers = Vec::new();
-        for partition in Partition::all() {
-            let durable = format!("{service}-{timeframe}-{partition}");
-            let filter = namespace.batch(*input, *timeframe, partition);
-            let start = match self.progress[partition.index()].position {
-                0 => Start::All,
-                position => Start::Sequence(position + 1),
-            };
-            let consumer = consume(PipelineStream::Batches(*input), durable, filter, start).await;
-            consumers.push((Origin::Partition(partition), consumer));
-        }
+        let batches = PipelineStream::Batches(*input);
+        let (durable, filter) = (format!("{service}-{timeframe}"), namespace.partitions(*input, *timeframe));
+        let mut consumers = vec![consume(batches, durable, filter, self.start()).await?];
         if self.line.with_instruments {
             let durable = format!("{service}-instruments");
-            let consumer =
-                consume(PipelineStream::Instruments, durable, namespace.instruments(), Start::LastPerSubject).await;
-            consumers.push((Origin::Instruments, consumer));
+            let filter = namespace.instruments();
+            consumers.push(consume(PipelineStream::Instruments, durable, filter, Start::LastPerSubject).await?);
         }
-        consumers
-            .into_iter()
-            .map(|(origin, consumer)| consumer.map(|consumer| (origin, consumer)))
-            .collect::<Result<_, _>>()
-            .map_err(|source| LineError::Bus { service, source })
+        Ok(consumers)
+    }
+
+    /// Where the partition that is least far goes on; the others skip what they know.
+    fn start(&self) -> Start {
+        let next = |progress: &Progress| match progress.position {
+            // Whatever comes for it comes behind everything that there was.
+            position if position >= progress.target => self.input_newest + 1,
+            position => position + 1,
+        };
+        match self.progress.iter().map(next).min() {
+            None | Some(0 | 1) => Start::All,
+            Some(next) => Start::Sequence(next),
+        }
     }
 }
 
@@ -131,11 +136,11 @@ where
     }
 }
 
-pub(super) async fn feed(origin: Origin, mut consumer: Consumer, sender: mpsc::Sender<Arrival>) {
+pub(super) async fn feed(mut consumer: Consumer, sender: mpsc::Sender<Arrival>) {
     loop {
         let arrival = consumer.next().await;
         let is_last = arrival.is_err();
-        if sender.send(arrival.map(|delivery| (origin, delivery))).await.is_err() || is_last {
+        if sender.send(arrival).await.is_err() || is_last {
             return;
         }
     }
