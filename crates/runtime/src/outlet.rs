@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use schemas::subject::{BatchKind, Namespace};
 use schemas::{BarBatch, FeatureBatch, Header, Instrument, Message as _, PredictionBatch, ResultV1, ScoreBatch};
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::bus::{Bus, BusError, MESSAGE_ID_HEADER};
 
@@ -163,7 +163,12 @@ pub async fn publish_with_retry(
             Err(error @ (BusError::Timeout { .. } | BusError::Disconnected { .. }))
                 if started.elapsed() < RETRY_FOR =>
             {
-                warn!(%error, subject, "publish failed, the same message is sent again");
+                // Hundreds may be on their way when a connection is lost, which the bus says once for all of them.
+                if matches!(error, BusError::Disconnected { .. }) {
+                    debug!(%error, subject, "publish failed, the same message is sent again");
+                } else {
+                    warn!(%error, subject, "publish failed, the same message is sent again");
+                }
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }

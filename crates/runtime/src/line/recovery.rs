@@ -15,10 +15,10 @@ use crate::outlet::{INPUT_SEQUENCE_HEADER, Outlet};
 use crate::progress::Progress;
 use crate::streams::PipelineStream;
 
-/// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it,
-/// and the publisher reads the scores, its largest messages, twice: 2 × 256 messages of 100 KB stay below, even when this
-/// process gets no time to read.
-const PULL_MAX: usize = 256;
+/// Messages that a consumer asks the server for at once. A server cuts a connection off that has 64 MB waiting for it, and
+/// a process that runs every service reads features, predictions and scores six times: 64 messages of 100 KB each are 40 MB,
+/// even when the process gets no time to read.
+const PULL_MAX: usize = 64;
 /// Start-up asks again for this long when the bus does not answer.
 const START_RETRY_FOR: Duration = Duration::from_mins(1);
 const START_RETRY_PAUSE: Duration = Duration::from_millis(250);
