@@ -27,8 +27,8 @@ pub trait Stage {
     /// Whether [`Self::on_refresh`] would change or publish anything.
     fn needs_refresh(&self) -> bool;
 
-    /// Nothing came for a short while after [`Self::needs_refresh`] became true: what was left for the end of a burst
-    /// need not wait for the refresh.
+    /// Nothing came for a short while, and [`Self::needs_refresh`] is true: what was left for the end of a burst need not
+    /// wait for the refresh. Called again and again until something comes or nothing is left.
     fn on_quiet(&mut self, _out: &mut Vec<Self::Output>) {}
 
     /// Whether a partition is ahead of others that its next messages build on. They wait until it no longer is; the

@@ -40,8 +40,8 @@ const LONE_ROWS_MAX: usize = 64;
 /// A refresh that is later than so many of its periods is not made up for.
 const REFRESHES_CAUGHT_UP: u32 = 8;
 
-/// A stage that has something to refresh and hears nothing for this long is told so: longer than the pauses within a
-/// burst, shorter than anyone notices.
+/// A stage that has something to refresh and hears nothing for this long is told so, and again each time that it passes:
+/// longer than the pauses within a burst, shorter than anyone notices.
 const QUIET: Duration = Duration::from_millis(25);
 /// What a service reads and how it is run.
 #[derive(Debug)]
@@ -460,8 +460,8 @@ where
         let mut fresh = Vec::new();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
         if is_due(self.quiet_at) {
-            self.quiet_at = None;
             on_cpu(|| self.stage.on_quiet(&mut fresh));
+            self.quiet_at = Some(Instant::now() + QUIET);
         }
         if let Some(due) = self.refresh_at.filter(|at| is_due(Some(*at))) {
             // From when it was due: timers are coarse beside the steps of a refresh, and those that come late are many.

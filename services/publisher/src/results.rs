@@ -9,6 +9,10 @@ use schemas::{EventTime, ModelRef, Partition, ResultRow, ResultV1, SCHEMA_VERSIO
 /// keep the processor from a bar that arrives meanwhile.
 pub const RESULTS_REFRESH_STEPS: u32 = 128;
 
+/// Results that a quiet moment is used for: a pause of a busy bus looks like one, too, and all that waits at once would
+/// make the next pause.
+const RESULTS_PER_QUIET: usize = 64;
+
 /// Version of the snapshot bytes; it names their layout.
 const SNAPSHOT_VERSION: u64 = 1;
 
@@ -85,9 +89,15 @@ impl ResultsStage {
         self.pending.insert(symbol, pending);
     }
 
-    fn all(&mut self, out: &mut Vec<ResultV1>) {
-        self.urgent.clear();
-        out.extend(std::mem::take(&mut self.pending).into_iter().map(|(symbol, pending)| pending.into_result(symbol)));
+    /// Publishes so many of those that wait, round and round, so that none is overtaken by those before it.
+    fn publish_next(&mut self, n_results: usize, out: &mut Vec<ResultV1>) {
+        for _ in 0..n_results {
+            let following = self.next.and_then(|next| self.pending.range(next..).next());
+            let Some((&symbol, _)) = following.or_else(|| self.pending.first_key_value()) else { return };
+            out.extend(self.pending.remove(&symbol).map(|pending| pending.into_result(symbol)));
+            self.urgent.remove(&symbol);
+            self.next = Some(symbol);
+        }
     }
 }
 
@@ -129,7 +139,7 @@ impl Stage for ResultsStage {
     }
 
     fn on_quiet(&mut self, out: &mut Vec<ResultV1>) {
-        self.all(out);
+        self.publish_next(RESULTS_PER_QUIET, out);
     }
 
     /// Called [`RESULTS_REFRESH_STEPS`] times in a refresh period. A result waits for two periods at most.
@@ -139,14 +149,7 @@ impl Stage for ResultsStage {
             self.n_per_step = self.pending.len().div_ceil(RESULTS_REFRESH_STEPS as usize);
         }
         self.n_steps_left -= 1;
-        for _ in 0..self.n_per_step {
-            // Round and round, so that none is overtaken by those before it.
-            let following = self.next.and_then(|next| self.pending.range(next..).next());
-            let Some((&symbol, _)) = following.or_else(|| self.pending.first_key_value()) else { return };
-            out.extend(self.pending.remove(&symbol).map(|pending| pending.into_result(symbol)));
-            self.urgent.remove(&symbol);
-            self.next = Some(symbol);
-        }
+        self.publish_next(self.n_per_step, out);
     }
 
     fn needs_refresh(&self) -> bool {
@@ -222,6 +225,24 @@ mod tests {
             assert!(out.len() <= 6, "{} at once", out.len());
             published.extend(out.drain(..).map(|result| result.symbol));
         }
+        assert_eq!(published.len(), n_symbols);
+    }
+
+    #[test]
+    fn a_quiet_moment_is_used_for_a_few_and_the_next_one_for_the_next() {
+        let (mut stage, mut out) = (ResultsStage::default(), Vec::new());
+        let n_symbols = 2 * RESULTS_PER_QUIET + 1;
+        for n in 0..n_symbols {
+            stage.on_batch(left_of(&format!("S{n}"), 1), &mut out).unwrap();
+        }
+        let mut published = BTreeSet::new();
+        for n_expected in [RESULTS_PER_QUIET, RESULTS_PER_QUIET, 1] {
+            assert!(stage.needs_refresh());
+            stage.on_quiet(&mut out);
+            assert_eq!(out.len(), n_expected);
+            published.extend(out.drain(..).map(|result| result.symbol));
+        }
+        assert!(!stage.needs_refresh());
         assert_eq!(published.len(), n_symbols);
     }
 
