@@ -1,6 +1,6 @@
 //! The message bus: one interface over an in-process bus and NATS `JetStream`.
 //!
-//! Both keep the same promises, checked by one conformance suite (`tests/tests/bus_conformance.rs`):
+//! Both keep the same promises, checked by one conformance suite (`tests/tests/bus_conformance`):
 //! a published message is confirmed by its stream, delivered at least once and in stream order to each
 //! consumer, and again until it is acknowledged. A publisher that runs away from the slowest consumer waits.
 

