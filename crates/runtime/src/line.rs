@@ -59,6 +59,8 @@ pub struct Line {
     pub with_instruments: bool,
     /// How long a stage may leave things to its refresh.
     pub refresh: Duration,
+    /// Names it among replicas, each of which reads everything; `None` where only one may read, and the newest does.
+    pub replica: Option<String>,
     /// Where its state outlives the process; `None` on a bus that does not outlive it either.
     pub store: Option<StateStore>,
     /// The state of every partition is saved at least this often, when it changed. A start replays what came since.

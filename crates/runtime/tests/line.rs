@@ -215,6 +215,7 @@ impl World {
             input: BatchKind::Bar,
             output: Some((BatchKind::Feature, Timeframe::D1)),
             with_instruments: false,
+            replica: None,
             refresh: Duration::from_millis(250),
             store: Some(StateStore::open(self.state.path(), &NAMESPACE, "indicator", Timeframe::D1).unwrap()),
             save_every: Duration::from_secs(10),

@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod recompute;
 mod replay;
+mod replica;
 mod run;
 mod scan;
 

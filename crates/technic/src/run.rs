@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -9,7 +9,7 @@ use indicator::{IndicatorPlan, IndicatorStage};
 use inference::InferenceStage;
 use ingest::{Feed, HistoryFeed, Others, Rejections, ReplayFeed, RollUpStage, SyntheticFeed};
 use publisher::{FactsStage, History, Hub, HubOutlet, RESULTS_REFRESH_STEPS, ResultsStage, TableCache};
-use runtime::admin::{self, AdminState, Health};
+use runtime::admin::{self, AdminState, ComponentHandle, Health};
 use runtime::bus::{Bus, Delivery};
 use runtime::clock;
 use runtime::config::Loaded;
@@ -32,6 +32,7 @@ use crate::cli::ServiceName;
 use crate::config::{Config, Source};
 use crate::models::serving::{Serving, ServingMetrics};
 use crate::models::{self, serving};
+use crate::replica;
 
 /// Bars arrive and are scored at this timeframe.
 const TIMEFRAME: Timeframe = Timeframe::D1;
@@ -43,6 +44,9 @@ const SAVE_SHOWN_EVERY: Duration = Duration::from_mins(1);
 /// The longest that a result on the bus may lag behind whose bar, band, tier, signal and flags are what they were: each
 /// is a message of its own, and a moving market moves thousands of rows a little with every refresh.
 const RESULTS_REFRESH: Duration = Duration::from_secs(5);
+
+/// How often the connection to the bus is looked at.
+const BUS_POLL: Duration = Duration::from_millis(500);
 
 /// How often a publisher looks whether it has caught up.
 const RECOVERY_POLL: Duration = Duration::from_millis(50);
@@ -128,11 +132,13 @@ pub async fn run_on_bus(
     let config_masked = loaded.masked.into();
     let admin_state = AdminState { health: health.clone(), metrics: metrics.clone(), config_masked };
     let admin_address = ports.admin.local_addr().context("the admin port has no address")?;
+    let watched = (bus.clone(), health.component("bus"), shutdown.clone());
     let composition = Composition { config, bus, namespace, metrics, health, shutdown };
 
     let mut running = Services::new();
     let (routes, until) = (admin::routes(admin_state.clone()), shutdown.clone());
     running.spawn(async move { ("admin", admin::serve(ports.admin, routes, until).await.map_err(Into::into)) });
+    running.spawn(watch_bus(watched));
     for service in services {
         match service {
             ServiceName::Ingest => composition.ingest(&mut running).await?,
@@ -234,6 +240,25 @@ fn report_folder(dir: &Path, missing_files: &[&'static str], rejections: &Reject
     if rejections.total() > 0 {
         warn!(by_reason = ?rejections.by_reason, "rows rejected");
     }
+}
+
+/// A process whose bus is away is no use to those who ask it.
+async fn watch_bus((bus, health, shutdown): (Bus, ComponentHandle, Shutdown)) -> (&'static str, anyhow::Result<()>) {
+    let watching = async {
+        loop {
+            if bus.is_connected() {
+                health.set_ready();
+            } else {
+                health.set_not_ready("the connection to the bus is lost");
+            }
+            tokio::time::sleep(BUS_POLL).await;
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        () = shutdown.requested() => {}
+    }
+    ("bus", Ok(()))
 }
 
 /// What the services of one process are made of.
@@ -358,43 +383,54 @@ impl Composition<'_> {
 
     /// Two readers of the scores: one feeds the clients of this process, the other keeps the last result of each symbol
     /// on the bus. A third reads the features, for clients that want bars with their indicators and for the bars that are
-    /// drawn. None waits for another.
+    /// drawn. None waits for another. Publishers may run beside each other: one of them keeps the results.
     fn publisher(&self, services: &mut Services, listener: TcpListener, admin_state: AdminState) -> anyhow::Result<()> {
         let epoch = publisher::epoch_text(start_epoch());
         let scores = DecodeOnce::new(scores);
         let hub = Hub::new(epoch, clock::now_ns, self.metrics.registry()).context("cannot register metrics")?;
+        let replica = if self.bus.is_durable() { Some(replica::name(&self.config.state_dir)?) } else { None };
         let mut line = self.line("publisher", BatchKind::Score, None)?;
         line.save_every = SAVE_SHOWN_EVERY;
+        line.replica.clone_from(&replica);
         let (board, outlet, surroundings) = (hub.clone(), HubOutlet::new(hub.clone()), self.surroundings("publisher"));
         let (bus, namespace) = (self.bus.clone(), self.namespace.clone());
         let (seeded, decode) = (hub.clone(), scores.clone());
         let cache = TableCache::open(&self.config.cache_kind(), &namespace, bus.is_durable());
         services.spawn(share_table(cache.clone(), hub.clone(), self.health.clone(), self.shutdown.clone()));
-        let (loaded, is_shared) = (cache.clone(), bus.is_durable());
+        let loaded = cache.clone();
+        // A bus that ends with its process begins another market with every start.
+        hub.set_loading(replica.is_some());
+        let reader = replica.clone();
         services.spawn(async move {
             let result = async {
-                // A bus that ends with its process begins another market with every start.
-                if is_shared {
+                if let Some(replica) = reader {
                     loaded.load(&seeded).await;
+                    publisher::seed(&seeded, &bus, &namespace, &replica).await?;
+                    seeded.set_loading(false);
                 }
-                publisher::seed(&seeded, &bus, &namespace).await?;
                 line::run(board, line, decode, outlet, surroundings).await?;
                 Ok(())
             };
             ("publisher", result.await)
         });
 
-        let mut line = self.line("results", BatchKind::Score, None)?;
-        line.refresh = line.refresh.max(RESULTS_REFRESH) / RESULTS_REFRESH_STEPS;
-        let (outlet, surroundings) = (self.outlet(), self.surroundings("results"));
+        let (lines, surroundings) = (self.lines(), self.surroundings("results"));
         services.spawn(async move {
-            let result = line::run(ResultsStage::default(), line, scores, outlet, surroundings).await;
-            ("results", result.map_err(Into::into))
+            let Surroundings { bus, shutdown, health, .. } = surroundings.clone();
+            let work = || {
+                let mut line = lines.line("results", BatchKind::Score, None)?;
+                line.refresh = line.refresh.max(RESULTS_REFRESH) / RESULTS_REFRESH_STEPS;
+                let outlet = BusOutlet::new(bus.clone(), lines.namespace.clone());
+                Ok(line::run(ResultsStage::default(), line, scores.clone(), outlet, surroundings.clone()))
+            };
+            let result = replica::one_at_a_time(&bus, &shutdown, work, || health.set_ready()).await;
+            ("results", result)
         });
 
         let history = History::new(self.plan()?.columns().clone(), self.config.publisher.bars_max);
         let mut line = self.line("facts", BatchKind::Feature, None)?;
         line.save_every = SAVE_SHOWN_EVERY;
+        line.replica.clone_from(&replica);
         let stage = FactsStage::new(self.plan()?.columns().clone(), history.clone());
         let (outlet, surroundings) = (HubOutlet::new(hub.clone()), self.surroundings("facts"));
         services.spawn(async move {
@@ -402,11 +438,12 @@ impl Composition<'_> {
             ("facts", result.map_err(Into::into))
         });
 
+        let reader = replica.unwrap_or_default();
         let (alerted, bus, namespace, until) =
             (hub.clone(), self.bus.clone(), self.namespace.clone(), self.shutdown.clone());
         services.spawn(async move {
             let followed = tokio::select! {
-                followed = publisher::follow_alerts(&alerted, &bus, &namespace) => followed,
+                followed = publisher::follow_alerts(&alerted, &bus, &namespace, &reader) => followed,
                 () = until.requested() => Ok(()),
             };
             ("alerts", followed.map_err(Into::into))
@@ -430,23 +467,16 @@ impl Composition<'_> {
         Ok(())
     }
 
-    fn line(&self, service: &'static str, input: BatchKind, output: Option<BatchKind>) -> anyhow::Result<Line> {
-        let store = if self.bus.is_durable() {
-            Some(StateStore::open(&self.config.state_dir, &self.namespace, service, TIMEFRAME)?)
-        } else {
-            None
-        };
-        Ok(Line {
-            service,
+    fn lines(&self) -> Lines {
+        Lines {
+            state_dir: self.bus.is_durable().then(|| self.config.state_dir.clone()),
             namespace: self.namespace.clone(),
-            timeframe: TIMEFRAME,
-            input,
-            output: output.map(|kind| (kind, TIMEFRAME)),
-            with_instruments: false,
             refresh: self.config.scoring.refresh,
-            store,
-            save_every: SAVE_EVERY,
-        })
+        }
+    }
+
+    fn line(&self, service: &'static str, input: BatchKind, output: Option<BatchKind>) -> anyhow::Result<Line> {
+        self.lines().line(service, input, output)
     }
 
     fn surroundings(&self, service: &'static str) -> Surroundings {
@@ -460,6 +490,34 @@ impl Composition<'_> {
 
     fn outlet(&self) -> BusOutlet {
         BusOutlet::new(self.bus.clone(), self.namespace.clone())
+    }
+}
+
+/// What the lines of one process have in common.
+#[derive(Debug, Clone)]
+struct Lines {
+    /// `None` on a bus that does not outlive the process.
+    state_dir: Option<PathBuf>,
+    namespace: Namespace,
+    refresh: Duration,
+}
+
+impl Lines {
+    fn line(&self, service: &'static str, input: BatchKind, output: Option<BatchKind>) -> anyhow::Result<Line> {
+        let open = |folder: &PathBuf| StateStore::open(folder, &self.namespace, service, TIMEFRAME);
+        let store = self.state_dir.as_ref().map(open).transpose()?;
+        Ok(Line {
+            service,
+            namespace: self.namespace.clone(),
+            timeframe: TIMEFRAME,
+            input,
+            output: output.map(|kind| (kind, TIMEFRAME)),
+            with_instruments: false,
+            replica: None,
+            refresh: self.refresh,
+            store,
+            save_every: SAVE_EVERY,
+        })
     }
 }
 

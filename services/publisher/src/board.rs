@@ -64,7 +64,8 @@ pub struct Update {
     pub seq: u64,
     pub source: Arc<str>,
     pub models: Arc<[ModelRef]>,
-    /// When the pipeline first saw what caused it; `None` for what was restored.
+    /// When the pipeline first saw the bar that caused it; `None` for what was restored, and for a row that moved because
+    /// others did.
     pub ingest_time: Option<EventTime>,
 }
 
@@ -341,6 +342,7 @@ impl Board {
             Ok(result) => (Some(Row::new(result, ingest_time)), None),
             Err(why_not) => (None, why_not),
         };
+        let is_new_bar = row.as_ref().map(|row| row.result.position()) > known_row.map(|row| row.result.position());
         let is_same = row.as_ref().map(|row| &row.json) == known_row.map(|row| &row.json);
         let was_row = known_row.is_some();
         let u = self.u + 1;
@@ -368,7 +370,7 @@ impl Board {
             seq: version.seq,
             source: Arc::clone(&origin.source),
             models: Arc::clone(&origin.models),
-            ingest_time,
+            ingest_time: ingest_time.filter(|_| is_new_bar),
         })
     }
 }

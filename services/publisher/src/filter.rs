@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemas::{EventTime, ResultRow, Symbol};
@@ -8,14 +9,29 @@ use crate::board::Row;
 /// Most names in one list of a filter.
 const NAMES_MAX: usize = 1000;
 
+/// Names in lower case: a row is compared with a thousand of them for every client.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Names(BTreeSet<String>);
+
+impl Names {
+    fn new(texts: Vec<String>) -> Self {
+        Self(texts.into_iter().map(|text| text.to_ascii_lowercase()).collect())
+    }
+
+    /// Whether a text is one of them; any is when there are none.
+    fn allow(&self, text: Option<&str>) -> bool {
+        self.0.is_empty() || text.is_some_and(|text| self.0.contains(&text.to_ascii_lowercase()))
+    }
+}
+
 /// Which rows a client wants to see. Evaluated on the server: what stops matching is announced as left.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Filter {
     min_merit: Option<f64>,
-    bands: Vec<String>,
-    sectors: Vec<String>,
-    signals: Vec<String>,
-    symbols: Vec<Symbol>,
+    bands: Names,
+    sectors: Names,
+    signals: Names,
+    symbols: BTreeSet<Symbol>,
     /// Only so many, the best by rank of those that match otherwise.
     top: Option<usize>,
     /// Only rows whose last change arrived at most so long ago.
@@ -35,9 +51,9 @@ impl Filter {
                     let merit = value.as_f64().filter(|merit| (0.0..=100.0).contains(merit));
                     parsed.min_merit = Some(merit.ok_or("`filter.min_merit` is no number from 0 to 100")?);
                 }
-                "bands" => parsed.bands = texts(key, value)?,
-                "sectors" => parsed.sectors = texts(key, value)?,
-                "signals" => parsed.signals = texts(key, value)?,
+                "bands" => parsed.bands = Names::new(texts(key, value)?),
+                "sectors" => parsed.sectors = Names::new(texts(key, value)?),
+                "signals" => parsed.signals = Names::new(texts(key, value)?),
                 "symbols" => {
                     let symbols = texts(key, value)?.into_iter().map(|text| text.parse());
                     let symbols: Result<_, schemas::SymbolError> = symbols.collect();
@@ -80,11 +96,10 @@ impl Filter {
     }
 
     fn matches_result(&self, row: &ResultRow) -> bool {
-        let is_one_of = |wanted: &[String], text: &str| wanted.iter().any(|one| one.eq_ignore_ascii_case(text));
         self.min_merit.is_none_or(|min_merit| row.merit >= min_merit)
-            && (self.bands.is_empty() || is_one_of(&self.bands, &row.merit_band))
-            && (self.sectors.is_empty() || row.sector.as_ref().is_some_and(|sector| is_one_of(&self.sectors, sector)))
-            && (self.signals.is_empty() || is_one_of(&self.signals, &row.signal))
+            && self.bands.allow(Some(&row.merit_band))
+            && self.sectors.allow(row.sector.as_deref())
+            && self.signals.allow(Some(&row.signal))
             && (self.symbols.is_empty() || self.symbols.contains(&row.symbol))
     }
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pipeline::{Rejected, Restore, Stage};
@@ -40,6 +40,7 @@ struct Shared {
     fanout: Fanout,
     plan_alerts: Mutex<PlanAlerts>,
     lag_ns: AtomicI64,
+    is_loading: AtomicBool,
     burst: Mutex<BurstClock>,
     metrics: Metrics,
 }
@@ -76,9 +77,19 @@ impl Hub {
             fanout: Fanout::default(),
             plan_alerts: Mutex::default(),
             lag_ns: AtomicI64::new(LAG_UNKNOWN),
+            is_loading: AtomicBool::new(false),
             burst: Mutex::default(),
             metrics: Metrics::new(registry)?,
         })))
+    }
+
+    /// Says that the rows of an earlier run are being read, or that they are there: until then an empty table means nothing.
+    pub fn set_loading(&self, is_loading: bool) {
+        self.0.is_loading.store(is_loading, Ordering::Release);
+    }
+
+    pub(crate) fn is_loading(&self) -> bool {
+        self.0.is_loading.load(Ordering::Acquire)
     }
 
     /// Fans updates out to the clients; it waits for none of them. Updates come in the order the board made them.
@@ -90,8 +101,9 @@ impl Hub {
             metrics.bar_to_result_seconds.observe(lag_ns as f64 / 1e9);
             self.0.lag_ns.store(lag_ns, Ordering::Relaxed);
         }
-        if let Some(arrival) = updates.iter().filter_map(|update| update.ingest_time).min() {
-            self.burst().observe(now, arrival, updates.len() as u64);
+        let arrivals = || updates.iter().filter_map(|update| update.ingest_time);
+        if let Some(first) = arrivals().min() {
+            self.burst().observe(now, first, arrivals().count() as u64);
         }
         metrics.updates.inc_by(updates.len() as u64);
         let event = |update: &Update| {
@@ -155,12 +167,18 @@ impl Hub {
         Ok(())
     }
 
+    /// The table as it is now, and a read that counts in the hit rate.
     pub fn snapshot(&self) -> Snapshot {
         let mut board = self.board();
         let metrics = self.metrics();
         let reads = if board.is_ranked() { &metrics.table_hits } else { &metrics.table_misses };
         reads.inc();
         board.snapshot()
+    }
+
+    /// The same for those who look at the publisher itself: they should not change what they see.
+    pub(crate) fn glance(&self) -> Snapshot {
+        self.board().snapshot()
     }
 
     /// Forgets the ranked table, which the next reader makes anew.

@@ -30,13 +30,24 @@ pub(crate) enum Action {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Subscribe {
     pub(crate) topics: Vec<Topic>,
-    /// Of the score channel. `None`: everything.
-    pub(crate) filter: Option<Filter>,
+    /// Of the score channel.
+    pub(crate) filter: FilterChange,
     pub(crate) with_snapshot: bool,
     /// `None`: as the channel has it.
     pub(crate) mode: Option<Mode>,
     pub(crate) flush_ms: Option<u64>,
     pub(crate) resume: Option<Resume>,
+}
+
+/// What a subscription says about the filter of the channel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum FilterChange {
+    /// Nothing: it stays as it is.
+    #[default]
+    Keep,
+    /// Everything is wanted.
+    End,
+    Use(Filter),
 }
 
 /// What happens to a client that is slower than the updates.
@@ -194,12 +205,12 @@ impl Subscribe {
     fn parse(topics: Vec<Topic>, request: &Map<String, Value>) -> Result<Self, String> {
         let given = |key: &str| request.get(key).filter(|value| !value.is_null());
         let filter = match given("filter") {
-            None => None,
-            Some(Value::Object(filter)) => Filter::parse(filter)?,
+            None => FilterChange::Keep,
+            Some(Value::Object(filter)) => Filter::parse(filter)?.map_or(FilterChange::End, FilterChange::Use),
             Some(_) => return Err("`filter` is no object".to_owned()),
         };
         let listens_to = |channel| topics.iter().any(|topic| topic.channel == channel);
-        if filter.is_some() && !listens_to(Channel::Scores) {
+        if matches!(filter, FilterChange::Use(_)) && !listens_to(Channel::Scores) {
             return Err("`filter` is for the channel SC, which is not among `params`".to_owned());
         }
         let with_snapshot = match given("snapshot") {
@@ -303,7 +314,7 @@ mod tests {
         assert_eq!(subscribe.topics.iter().map(ToString::to_string).collect::<Vec<_>>(), ["SC.*", "AM.BRK.B"]);
         assert_eq!(subscribe.resume.unwrap().seqs, [(Channel::Bars, 6), (Channel::Scores, 5)]);
         assert_eq!((subscribe.mode, subscribe.flush_ms), (Some(Mode::Lossless), Some(50)));
-        assert!(subscribe.filter.is_some() && !subscribe.with_snapshot);
+        assert!(matches!(subscribe.filter, FilterChange::Use(_)) && !subscribe.with_snapshot);
         assert_eq!(id, Some(Value::from(7)));
     }
 

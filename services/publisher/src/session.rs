@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::format::Format;
 use crate::frame::{Frame, Page};
 use crate::hub::{Hub, Known};
-use crate::protocol::{Mode, Progress, Sequences, ServerEvent, Subscribe};
+use crate::protocol::{FilterChange, Mode, Progress, Sequences, ServerEvent, Subscribe};
 use crate::snapshot::Snapshot;
 
 /// Most rows in one page of a snapshot.
@@ -41,6 +41,15 @@ struct Subscription {
     announced: u64,
     /// As far as it is to be brought.
     goal: u64,
+}
+
+/// What a subscription led to.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribed {
+    /// Channels that go on where an earlier connection ended.
+    pub(crate) recovered: Vec<Channel>,
+    /// Channels with another filter than before: a snapshot has to follow.
+    pub(crate) replaced: Vec<Channel>,
 }
 
 /// What a step brought.
@@ -92,9 +101,9 @@ impl Session {
         self.subscriptions.iter().map(|subscription| subscription.symbols.len()).sum()
     }
 
-    /// Adds topics. Gives the channels that go on where an earlier connection ended; the others begin with what is new.
-    pub(crate) fn subscribe(&mut self, request: &Subscribe) -> Vec<Channel> {
-        let mut recovered = Vec::new();
+    /// Adds topics. The channels that go on where an earlier connection ended say so; the others begin with what is new.
+    pub(crate) fn subscribe(&mut self, request: &Subscribe) -> Subscribed {
+        let mut subscribed = Subscribed::default();
         for channel in request.channels() {
             let subscription = &mut self.subscriptions[channel.index()];
             let was_subscribed = subscription.is_subscribed();
@@ -110,8 +119,19 @@ impl Session {
             }
             subscription.mode = request.mode.or(subscription.mode);
             if channel == Channel::Scores {
-                subscription.filter.clone_from(&request.filter);
-                subscription.members = Some(HashSet::new());
+                let filter = match &request.filter {
+                    FilterChange::Keep => subscription.filter.clone(),
+                    FilterChange::End => None,
+                    FilterChange::Use(filter) => Some(filter.clone()),
+                };
+                // What the client has was chosen by another filter: it cannot tell what of it is still wanted.
+                if was_subscribed && filter != subscription.filter {
+                    subscribed.replaced.push(channel);
+                }
+                subscription.filter = filter;
+                if !was_subscribed {
+                    subscription.members = Some(HashSet::new());
+                }
             }
             let resume = request.resume.as_ref().filter(|resume| resume.epoch == self.hub.epoch() && !was_subscribed);
             let seq = resume.and_then(|resume| resume.seqs.iter().find(|(of, _)| *of == channel));
@@ -122,10 +142,10 @@ impl Session {
             {
                 (subscription.cursor, subscription.announced, subscription.goal) = (seq, seq, visible);
                 subscription.members = None;
-                recovered.push(channel);
+                subscribed.recovered.push(channel);
             }
         }
-        recovered
+        subscribed
     }
 
     pub(crate) fn unsubscribe(&mut self, topics: &[Topic]) {

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Sends bytes after the handshake and reads until the server closes. Gives the last two bytes of its closing frame's
@@ -152,9 +152,9 @@ async fn who_sends_a_request_byte_by_byte_is_cut_off_and_delays_nobody() {
     let options = PublisherOptions { write_stall_max: Duration::from_millis(700), ..PublisherOptions::default() };
     let mut server = Server::start_with(options).await;
     server.publish(vec![row("A", 60.0, 1)]);
-    let body = "POST /v1/scan HTTP/1.1\r\nhost: x\r\ncontent-length: 4000\r\n\r\n";
+    let body = "POST /v1/scan HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000\r\n\r\n";
     // The head of an upgrade, the head of a request, one on a connection that has had an answer, a body; and nothing at all.
-    let answered = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\n";
+    let answered = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\nGET /livez HTTP/1.1\r\n";
     for begun in [HANDSHAKE.trim_end(), "GET /v1/scan HTTP/1.1\r\n", answered, body, ""] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();

@@ -127,7 +127,7 @@ async fn every_answer_has_a_request_id_and_unknown_paths_are_problems() {
     let unknown = server.get("/v2").await;
     assert_eq!((unknown.status, &unknown.json()["title"]), (404, &"Not Found".into()));
     assert!(unknown.head.contains("x-request-id: k3f9-0"), "{}", unknown.head);
-    let request = "POST /v1/status HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\nconnection: close\r\n\r\n";
+    let request = "POST /v1/status HTTP/1.1\r\nhost: localhost\r\nx-request-id: mine\r\nconnection: close\r\n\r\n";
     let refused = server.request(request).await;
     assert_eq!((refused.status, &refused.json()["status"]), (405, &405.into()));
     assert!(refused.head.contains("x-request-id: mine"), "{}", refused.head);
@@ -235,6 +235,51 @@ async fn an_address_that_asks_too_often_is_refused() {
 }
 
 #[tokio::test]
+async fn guesses_at_a_key_count_as_requests() {
+    let keys = vec![format!("desk:{}", "0a".repeat(32))];
+    let options = PublisherOptions { keys, requests_per_second: 1, requests_burst: 2, ..PublisherOptions::default() };
+    let server = Server::start_with(options).await;
+    let guess = async || server.get_with("/v1/scan", "authorization: Bearer wrong\r\n").await.status;
+    assert_eq!([guess().await, guess().await, guess().await], [401, 401, 429]);
+}
+
+#[tokio::test]
+async fn without_keys_only_this_machine_is_answered() {
+    let ask = async |server: &Server, path: &str, headers: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
+        server.request(&request).await.status
+    };
+    let server = server().await;
+    for path in ["/v1/scan", "/ws", "/"] {
+        assert_eq!(ask(&server, path, "host: evil.example\r\n").await, 403, "{path}");
+    }
+    let from_elsewhere = "host: localhost\r\nupgrade: websocket\r\norigin: https://evil.example\r\n";
+    assert_eq!(ask(&server, "/ws", from_elsewhere).await, 403);
+    assert_eq!(ask(&server, "/v1/scan", "host: localhost:8080\r\norigin: https://evil.example\r\n").await, 200);
+}
+
+#[tokio::test]
+async fn an_empty_table_is_no_answer_while_one_is_read() {
+    let server = server().await;
+    server.hub.set_loading(true);
+    for path in ["/v1/scan", "/v1/symbols/A", "/v1/universe"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.header("retry-after").as_deref()), (503, Some("1")), "{path}");
+    }
+    assert_eq!((server.get("/v1/status").await.status, server.get("/livez").await.status), (200, 200));
+    server.hub.set_loading(false);
+    assert_eq!(server.get("/v1/scan").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_post_is_answered_in_full_whatever_the_client_has() {
+    let server = server().await;
+    let head = "POST /v1/scan HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nif-none-match: *\r\n";
+    let answer = server.request(&format!("{head}content-length: 11\r\n\r\n{{\"limit\":1}}")).await;
+    assert_eq!((answer.status, answer.json()["results"].as_array().unwrap().len()), (200, 1));
+}
+
+#[tokio::test]
 async fn other_origins_read_the_answers_when_they_are_named() {
     let asks = |origin: &str| format!("origin: {origin}\r\n");
     let closed = server().await;
@@ -253,7 +298,7 @@ async fn other_origins_read_the_answers_when_they_are_named() {
             .header("access-control-allow-origin")
             .is_none()
     );
-    let preflight = "OPTIONS /v1/scan HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: https://desk.example\r\n\
+    let preflight = "OPTIONS /v1/scan HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: https://desk.example\r\n\
                      access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n";
     let preflight = server.request(preflight).await;
     assert_eq!(preflight.status, 200);

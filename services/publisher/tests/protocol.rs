@@ -54,6 +54,31 @@ async fn a_filter_shows_what_matches_and_says_what_left_it() {
 }
 
 #[tokio::test]
+async fn another_filter_brings_a_snapshot_and_a_subscription_without_one_keeps_it() {
+    let mut server = Server::start().await;
+    server.publish(vec![row("A", 80.0, 1), row("B", 50.0, 1), row("C", 20.0, 1)]);
+    let filter = |min_merit: f64| json!({"min_merit": min_merit});
+    let request = json!({"action": "subscribe", "params": "SC.*", "filter": filter(40.0)});
+    let (mut client, _) = subscribed(&server, request).await;
+    assert_eq!(symbols_of(&client.event().await), ["A", "B"]);
+    // It replaces what the client has, also when it asked for none.
+    let request = json!({"action": "subscribe", "params": "SC.*", "filter": filter(70.0), "snapshot": false});
+    client.send(&request.to_string()).await;
+    assert_eq!(client.event().await["status"], "success");
+    assert_eq!(symbols_of(&client.event().await), ["A"]);
+    let request = json!({"action": "subscribe", "params": "SC.C", "snapshot": false});
+    client.send(&request.to_string()).await;
+    assert_eq!(client.event().await["status"], "success");
+    server.publish(vec![row("A", 60.0, 2), row("B", 75.0, 2), row("C", 30.0, 2)]);
+    assert_eq!(names(&client.events().await), ["seq -", "out A", "SC B"]);
+    // No filter is a filter, too.
+    let request = json!({"action": "subscribe", "params": "SC.*", "filter": {}, "snapshot": false});
+    client.send(&request.to_string()).await;
+    assert_eq!(client.event().await["status"], "success");
+    assert_eq!(symbols_of(&client.event().await), ["B", "A", "C"]);
+}
+
+#[tokio::test]
 async fn the_top_rows_move_up_when_others_fall() {
     let mut server = Server::start().await;
     server.publish(vec![row("A", 80.0, 1), row("B", 70.0, 1), row("C", 60.0, 1)]);
@@ -363,7 +388,8 @@ async fn with_keys_nobody_subscribes_without_one() {
 #[tokio::test]
 async fn with_keys_nobody_reads_over_http_without_one() {
     let server = Server::start_with(guarded(Limits::default())).await;
-    let get = |path: &str, key: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{key}\r\n");
+    let get =
+        |path: &str, key: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{key}\r\n");
     for (path, key, status) in [
         ("/v1/status", "", 401),
         ("/v1/status", "authorization: Bearer wrong\r\n", 401),

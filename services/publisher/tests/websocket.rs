@@ -35,7 +35,9 @@ async fn greets_with_the_protocol_and_the_kind_of_data() {
 async fn echoes_only_a_subprotocol_that_it_speaks() {
     let server = Server::start().await;
     let handshake = |changes: &str| {
-        format!("GET /ws HTTP/1.1\r\nhost: x\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{changes}\r\n\r\n")
+        format!(
+            "GET /ws HTTP/1.1\r\nhost: localhost\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{changes}\r\n\r\n"
+        )
     };
     let upgrade = "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\nsec-websocket-version: 13";
     for (offered, is_echoed) in [("other, technic.v1.json", true), ("other", false)] {
@@ -72,7 +74,7 @@ async fn head_of(server: &Server, request: &str) -> String {
 async fn one_more_connection_than_allowed_is_refused() {
     let server = Server::start_with(PublisherOptions { connections_max: 1, ..PublisherOptions::default() }).await;
     let first = server.connect().await;
-    let request = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
+    let request = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(server.request(request).await.status, 503);
     drop(first);

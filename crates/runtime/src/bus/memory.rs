@@ -185,6 +185,10 @@ impl MemoryBus {
         Ok(sequence)
     }
 
+    pub(super) fn is_consumed(&self, stream: &str, durable: &str) -> Result<bool, BusError> {
+        Ok(self.stream(stream)?.lock().is_consumed(durable))
+    }
+
     pub(super) fn stream_state(&self, stream: &str) -> Result<StreamState, BusError> {
         Ok(self.stream(stream)?.lock().state(Instant::now()))
     }

@@ -153,6 +153,17 @@ impl Bus {
         .map(|kind| Consumer { kind })
     }
 
+    /// Whether somebody reads a stream under this name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn is_consumed(&self, stream: &str, durable: &str) -> Result<bool, BusError> {
+        match self {
+            Self::Memory(bus) => bus.is_consumed(stream, durable),
+            Self::Nats(bus) => bus.is_consumed(stream, durable).await,
+        }
+    }
+
     /// The newest message of one subject.
     ///
     /// # Errors

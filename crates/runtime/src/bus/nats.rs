@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::Event;
+use async_nats::jetstream::consumer::Info as ConsumerInfo;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, ErrorCode, message::PublishMessage};
@@ -264,6 +265,21 @@ impl NatsBus {
 
     pub(super) async fn consume(&self, spec: ConsumerSpec) -> Result<NatsConsumer, BusError> {
         NatsConsumer::create(Arc::clone(&self.shared), spec).await
+    }
+
+    pub(super) async fn is_consumed(&self, stream: &str, durable: &str) -> Result<bool, BusError> {
+        let what = format!("describe the consumer `{durable}`");
+        let subject = format!("CONSUMER.INFO.{stream}.{durable}");
+        let info: Result<ConsumerInfo, BusError> = self.shared.request(&subject, &serde_json::json!({}), &what).await;
+        match info {
+            // A reader always has a request at the server, but for the moment between two of them.
+            Ok(info) => Ok(info.num_waiting > 0 || info.num_ack_pending > 0),
+            Err(error) => match api_error(&error) {
+                Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(false),
+                Some(ErrorCode::STREAM_NOT_FOUND) => Err(BusError::StreamLost { stream: stream.to_owned() }),
+                _ => Err(error),
+            },
+        }
     }
 
     pub(super) async fn last(&self, stream: &str, filter: &str) -> Result<Option<Stored>, BusError> {

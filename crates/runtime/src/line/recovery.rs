@@ -87,7 +87,8 @@ where
     /// One consumer reads all partitions: a server finds the next message of a single one by looking at each of the others
     /// (ADR 0016).
     pub(super) async fn consumers(&mut self) -> Result<Vec<Consumer>, LineError> {
-        let Line { service, namespace, timeframe, input, .. } = &self.line;
+        let Line { service, namespace, timeframe, input, replica, .. } = &self.line;
+        let replica = replica.as_ref().map(|replica| format!("-{replica}")).unwrap_or_default();
         let bus = &self.surroundings.bus;
         let consume = |stream: PipelineStream, durable: String, filter: String, start: Start| {
             let spec = ConsumerSpec { stream: stream.name(namespace), durable, filter, start, batch_max: PULL_MAX };
@@ -95,10 +96,10 @@ where
             async move { consuming.await.map_err(|source| LineError::Bus { service, source }) }
         };
         let batches = PipelineStream::Batches(*input);
-        let (durable, filter) = (format!("{service}-{timeframe}"), namespace.partitions(*input, *timeframe));
+        let (durable, filter) = (format!("{service}-{timeframe}{replica}"), namespace.partitions(*input, *timeframe));
         let mut consumers = vec![consume(batches, durable, filter, self.start()).await?];
         if self.line.with_instruments {
-            let durable = format!("{service}-instruments");
+            let durable = format!("{service}-instruments{replica}");
             let filter = namespace.instruments();
             consumers.push(consume(PipelineStream::Instruments, durable, filter, Start::LastPerSubject).await?);
         }

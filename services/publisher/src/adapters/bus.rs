@@ -49,14 +49,15 @@ impl Outlet<IndicatorUpdate> for HubOutlet {
     }
 }
 
-/// Hands alerts to the clients of this process as they appear on the bus, until the bus fails.
+/// Hands alerts to the clients of this process as they appear on the bus, until the bus fails. `replica` names this
+/// publisher among others that read the same.
 ///
 /// # Errors
 /// When the bus fails.
-pub async fn follow_alerts(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), BusError> {
+pub async fn follow_alerts(hub: &Hub, bus: &Bus, namespace: &Namespace, replica: &str) -> Result<(), BusError> {
     let spec = ConsumerSpec {
         stream: PipelineStream::Alerts.name(namespace),
-        durable: "publisher-alerts".to_owned(),
+        durable: format!("publisher-alerts-{replica}"),
         filter: namespace.alerts(),
         start: Start::All,
         batch_max: PULL_MAX,
@@ -77,7 +78,7 @@ pub async fn follow_alerts(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Resul
 ///
 /// # Errors
 /// When the bus fails.
-pub async fn seed(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), BusError> {
+pub async fn seed(hub: &Hub, bus: &Bus, namespace: &Namespace, replica: &str) -> Result<(), BusError> {
     let stream = PipelineStream::Results.name(namespace);
     let state = bus.stream_state(&stream).await?;
     if state.messages == 0 {
@@ -85,7 +86,7 @@ pub async fn seed(hub: &Hub, bus: &Bus, namespace: &Namespace) -> Result<(), Bus
     }
     let spec = ConsumerSpec {
         stream,
-        durable: "publisher-seed".to_owned(),
+        durable: format!("publisher-seed-{replica}"),
         filter: namespace.results(),
         start: Start::LastPerSubject,
         batch_max: PULL_MAX,

@@ -64,7 +64,7 @@ pub(crate) fn router(
     let compress = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let limits = limits::Limits::new(&app.options);
     let answers = rest
-        .layer(middleware::from_fn_with_state(limits, limits::limit))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::loaded))
         .merge(page::router())
         .merge(documents::router())
         .layer(compress);
@@ -77,7 +77,10 @@ pub(crate) fn router(
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the path does not take this method")
         })
-        .layer(middleware::from_fn_with_state(app.clone(), guard::guard));
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        // Outside the guard: guesses at a key are requests, too.
+        .layer(middleware::from_fn_with_state(limits, limits::limit))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::local));
     let router = match cors(&app.options.cors_origins) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -110,13 +113,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods([Method::GET, Method::POST])
-            .allow_headers([
-                header::AUTHORIZATION,
-                header::CONTENT_TYPE,
-                header::IF_NONE_MATCH,
-                HeaderName::from_static("x-api-key"),
-                request_id::REQUEST_ID,
-            ])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH, request_id::REQUEST_ID])
             .expose_headers(exposed.map(HeaderName::from_static)),
     )
 }

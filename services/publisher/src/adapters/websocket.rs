@@ -27,7 +27,7 @@ use crate::limits::{Bucket, Lease};
 use crate::protocol::{
     Action, PROTOCOL_VERSION, Refusal, RefusalCode, Request as ClientRequest, ServerEvent, Status, Subscribe,
 };
-use crate::session::{Session, Step};
+use crate::session::{Session, Step, Subscribed};
 
 /// A client has thousands of siblings and says little.
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -267,7 +267,7 @@ impl<'a> Connection<'a> {
             let message = "the key has too many subscriptions".to_owned();
             return self.refuse(&Refusal { id, code: RefusalCode::TooMany, message }).await;
         }
-        let recovered = self.session.subscribe(request);
+        let Subscribed { recovered, replaced } = self.session.subscribe(request);
         if let Some(flush_ms) = request.flush_ms {
             self.flush_period = Duration::from_millis(flush_ms);
         }
@@ -275,7 +275,8 @@ impl<'a> Connection<'a> {
         self.confirm(id.as_ref(), is_recovered).await?;
         for channel in request.channels() {
             // An alert is news, not a state.
-            if request.with_snapshot && !recovered.contains(&channel) && channel != Channel::Alerts {
+            let is_asked_for = request.with_snapshot && !recovered.contains(&channel) && channel != Channel::Alerts;
+            if is_asked_for || replaced.contains(&channel) {
                 self.send_snapshot(channel, false).await?;
             }
         }

@@ -276,6 +276,10 @@ impl Log {
         self.stored(self.subjects.get(subject)?.last_sequence)
     }
 
+    pub(super) fn is_consumed(&self, durable: &str) -> bool {
+        self.durables.contains_key(durable)
+    }
+
     pub(super) fn last_sequence(&mut self, now: Instant, filter: &str) -> u64 {
         self.expire(now);
         self.subjects

@@ -20,6 +20,9 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Addresses that are remembered before those with a full quota are forgotten again.
 const ADDRESSES_MAX: usize = 10_000;
 
+/// What is limited; a WebSocket connection has limits of its own.
+const LIMITED: &str = "/v1/";
+
 type Limiter = RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, DefaultClock, StateInformationMiddleware>;
 
 /// How many requests each address may make.
@@ -50,7 +53,8 @@ impl Limits {
 /// Refuses the requests of an address that asks too often, and tells every client where it stands, with the header
 /// fields of the IETF draft `ratelimit-headers`.
 pub(super) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
-    let Some(active) = limits.0 else { return next.run(request).await };
+    let is_limited = request.uri().path().starts_with(LIMITED);
+    let Some(active) = limits.0.filter(|_| is_limited) else { return next.run(request).await };
     // Without an address, as in a router that is not served, there is nobody to tell apart.
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     let address = address.unwrap_or(IpAddr::from([0, 0, 0, 0]));

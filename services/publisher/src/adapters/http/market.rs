@@ -144,7 +144,12 @@ fn groups<'a>(rows: &[&'a Row], name: impl Fn(&'a Row) -> Option<&'a str>) -> Ve
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
-pub(super) async fn regime(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn regime(
+    State(app): State<App>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    no_parameters(&pairs)?;
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "the regime is unknown: no closes of its index were read");
     let market = app.hub.snapshot().market.ok_or_else(unknown)?;
     Ok(answer::json(&headers, &*market))
@@ -160,8 +165,13 @@ pub(super) async fn regime(State(app): State<App>, headers: HeaderMap) -> Result
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
-pub(super) async fn models(State(app): State<App>, headers: HeaderMap) -> Response {
-    answer::json(&headers, &ModelsAnswer { models: &app.hub.snapshot().models })
+pub(super) async fn models(
+    State(app): State<App>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    no_parameters(&pairs)?;
+    Ok(answer::json(&headers, &ModelsAnswer { models: &app.hub.snapshot().models }))
 }
 
 fn no_parameters(pairs: &[(String, String)]) -> Result<(), Problem> {

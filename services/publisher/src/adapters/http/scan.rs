@@ -63,7 +63,7 @@ struct Empty {}
         ("symbols" = Option<Vec<String>>, Query, style = Form, explode = false, description = "Only these symbols."),
         ("sort" = Option<Vec<String>>, Query, style = Form, explode = false, description = "Fields to sort by, the first counts most; `-` before one means falling. Missing values come last either way. Without it rows come in rank order: MERIT falling, then symbol."),
         ("fields" = Option<Vec<String>>, Query, style = Form, explode = false, description = "Only these fields of each row, in this order."),
-        ("format" = Option<String>, Query, pattern = "^(json|csv|ndjson)$", description = "`json` is one document; `ndjson` is one row a line; `csv` has a header line, and leaves out `profiles`, `rules`, `breakdown` and `freshness` unless `fields` names them."),
+        ("format" = Option<String>, Query, pattern = "^(json|csv|ndjson)$", description = "`json` is one document; `ndjson` is one row a line; `csv` has a header line, and leaves out `live_plan`, `events`, `factors`, `profiles`, `rules`, `breakdown` and `freshness` unless `fields` names them."),
         ("if-none-match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 when nothing changed since."),
     ),
     responses(
@@ -115,7 +115,9 @@ pub(super) async fn scan_by_body(State(app): State<App>, request: Request) -> Re
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"))?
         .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body exceeds {BODY_BYTES_MAX} bytes")))?;
-    Ok(answer(app, parts.headers, ScanRequest::from_body(&body)?).await?.0)
+    // What a POST is answered with is no version of something that a client may have.
+    drop(parts);
+    Ok(answer(app, HeaderMap::new(), ScanRequest::from_body(&body)?).await?.0)
 }
 
 /// The answer, and how many rows passed the filters.

@@ -37,7 +37,7 @@ impl ScanRequest {
             }
             seen.push(name);
             request.set(name, value)?;
-            if is_list && value.trim().is_empty() {
+            if is_list && value.split(',').all(|item| item.trim().is_empty()) {
                 return Err(Problem::parameter(name, "it is empty"));
             }
         }
@@ -178,6 +178,16 @@ fn excerpt(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_nothing_is_refused_whatever_it_is_made_of() {
+        for name in LISTS {
+            for value in ["", " ", ",", " , ,"] {
+                assert!(ScanRequest::from_pairs(&[(name.to_owned(), value.to_owned())]).is_err(), "{name}={value}");
+            }
+        }
+        assert!(ScanRequest::from_body(br#"{"fields":[","]}"#).is_err());
+    }
 
     #[test]
     fn a_body_asks_the_same_as_a_query() {

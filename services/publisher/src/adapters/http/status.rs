@@ -133,7 +133,7 @@ impl CacheStatus {
     )
 )]
 pub(super) async fn status(State(app): State<App>) -> impl IntoResponse {
-    let snapshot = app.hub.snapshot();
+    let snapshot = app.hub.glance();
     let text = |time: Option<EventTime>| time.map(|time| time.display(Timeframe::M1));
     let burst = app.hub.last_burst();
     let answer = StatusAnswer {
