@@ -8,6 +8,9 @@ use crate::earnings::{Report, Surprises};
 use crate::events::{Calendar, EventFacts};
 use crate::ics::IcsEvents;
 
+/// Two dates of earnings nearer than this are one report that was moved: reports are a quarter apart.
+const SAME_REPORT_NS: i64 = 45 * 86_400_000_000_000;
+
 /// What is known of a company's calendar at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct KnownEvents {
@@ -20,8 +23,8 @@ impl KnownEvents {
     /// `None` when nothing was known.
     ///
     /// # Source
-    /// Specification §10. The next earnings are those that were announced last: a date that was moved is still in the
-    /// calendar. The dividend is the next one, else the last.
+    /// Specification §10. The next earnings are the first to come; a date that was moved is still in the calendar, and of
+    /// those for one report the one that was announced last counts. The dividend is the next one, else the last.
     pub(crate) fn new(events: &[CompanyEvent], as_of: EventTime) -> Option<Self> {
         let known = events.iter().filter(|event| event.available_on_ns <= as_of.as_ns());
         let of_kind = |kind: CompanyEventKind| known.clone().filter(move |event| event.kind == kind);
@@ -36,8 +39,16 @@ impl KnownEvents {
             }
         }
         let is_over = |event: &CompanyEvent| is_past(&event) || event.eps_actual.is_some();
-        let next = by_day.values().filter(|event| !is_over(event));
-        let next = next.max_by_key(|event| (event.available_on_ns, std::cmp::Reverse(event.date_ns)));
+        let to_come = || by_day.values().copied().filter(|event| !is_over(event));
+        let is_moved = |event: &CompanyEvent| {
+            to_come().any(|other| {
+                let is_same_report = (other.date_ns - event.date_ns).abs() < SAME_REPORT_NS;
+                let (of_other, of_event) = (other.available_on_ns, event.available_on_ns);
+                // Announced together, the nearer one counts.
+                is_same_report && (of_other, event.date_ns) > (of_event, other.date_ns)
+            })
+        };
+        let next = to_come().find(|event| !is_moved(event));
         let last = by_day.values().rfind(|event| is_over(event));
         let dividends = || of_kind(CompanyEventKind::Dividend).map(|event| event.date_ns);
         let dividend = dividends().filter(|date| *date >= as_of.as_ns()).min().or_else(|| dividends().max());
@@ -131,6 +142,12 @@ mod tests {
         assert_eq!(days(&[earnings(TODAY + 4, TODAY)]), (Some(4), None));
         let moved = [earnings(TODAY + 4, TODAY - 20), earnings(TODAY + 9, TODAY - 2)];
         assert_eq!(days(&moved), (Some(9), None), "the newest announcement counts");
+        let earlier = [earnings(TODAY + 9, TODAY - 20), earnings(TODAY + 4, TODAY - 2)];
+        assert_eq!(days(&earlier), (Some(4), None), "also when it is nearer");
+        let two = [earnings(TODAY + 4, TODAY - 90), earnings(TODAY + 95, TODAY - 2)];
+        assert_eq!(days(&two), (Some(4), None), "the one after the next hides nothing");
+        let together = [earnings(TODAY + 9, TODAY - 2), earnings(TODAY + 4, TODAY - 2)];
+        assert_eq!(days(&together), (Some(4), None), "of two announced together the nearer one counts");
         assert_eq!(days(&[earnings(TODAY, TODAY - 9)]), (Some(0), None), "today's are to come");
         let told = [earnings(TODAY, TODAY - 9), result(TODAY, TODAY, 1.0, 0.9)];
         assert_eq!(days(&told), (None, Some(0)), "unless they are told");

@@ -54,7 +54,8 @@ impl Setup {
     ///
     /// # Source
     /// §13.3, "do instead" of quirk Q12: the reference never says. Its example for longs, mirrored for shorts, which
-    /// have no breakout score.
+    /// have no breakout score. One of the three tests of the trend is close above its mean of 20 (Q9): a pullback fails that
+    /// one, so both others hold at a score of 1.
     pub fn of(
         direction: Direction,
         breakout_score: i32,
@@ -62,14 +63,14 @@ impl Setup {
         close: f64,
         ma_20: Option<f64>,
     ) -> Option<Self> {
-        let (is_breakout, is_trend) = match direction {
-            Direction::Long => (breakout_score >= 2, trend_score >= 2),
-            Direction::Short => (false, trend_score <= -2),
+        let (is_breakout, trend) = match direction {
+            Direction::Long => (breakout_score >= 2, trend_score),
+            Direction::Short => (false, -trend_score),
         };
         match ma_20 {
             _ if is_breakout => Some(Self::Breakout),
-            Some(ma_20) if is_trend && direction.see(close) > direction.see(ma_20) => Some(Self::Trend),
-            Some(_) if is_trend => Some(Self::Pullback),
+            Some(ma_20) if direction.see(close) > direction.see(ma_20) => (trend >= 2).then_some(Self::Trend),
+            Some(_) if trend >= 1 => Some(Self::Pullback),
             _ => None,
         }
     }
@@ -378,12 +379,13 @@ mod tests {
         let long = |breakout, trend, ma_20| Setup::of(Direction::Long, breakout, trend, 100.0, ma_20);
         assert_eq!(long(2, 3, Some(99.0)), Some(Setup::Breakout));
         assert_eq!(long(1, 2, Some(99.0)), Some(Setup::Trend));
-        assert_eq!(long(1, 2, Some(100.0)), Some(Setup::Pullback));
+        assert_eq!(long(1, 1, Some(100.0)), Some(Setup::Pullback));
+        assert_eq!(long(1, 0, Some(101.0)), None);
         assert_eq!(long(1, 2, None), None);
         assert_eq!(long(1, 1, Some(99.0)), None);
         let short = |trend, ma_20| Setup::of(Direction::Short, 2, trend, 100.0, Some(ma_20));
         assert_eq!(short(-2, 101.0), Some(Setup::Trend));
-        assert_eq!(short(-2, 99.0), Some(Setup::Pullback));
+        assert_eq!(short(-1, 99.0), Some(Setup::Pullback));
         assert_eq!(short(-1, 101.0), None);
         let structure = Structure::new(&[9.0, 3.0, 4.0, 5.0, 4.0, 3.0], &[1.0, 2.0, 3.0, 4.0, 3.0, 2.0], None);
         assert_eq!((structure.swing_low_10, structure.recent_low_5), (Some(1.0), Some(2.0)));
