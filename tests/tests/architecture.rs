@@ -12,13 +12,17 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("pipeline", &["schemas"]),
+    ("portfolio", &["schemas"]),
     ("runtime", &["pipeline", "schemas"]),
     ("indicator", &["pipeline", "schemas"]),
     ("scoring", &["pipeline", "schemas"]),
     ("ingest", &["pipeline", "runtime", "schemas"]),
     ("inference", &["pipeline", "runtime", "schemas"]),
-    ("publisher", &["pipeline", "runtime", "schemas"]),
-    ("technic", &["indicator", "inference", "ingest", "pipeline", "publisher", "runtime", "schemas", "scoring"]),
+    ("publisher", &["pipeline", "portfolio", "runtime", "schemas"]),
+    (
+        "technic",
+        &["indicator", "inference", "ingest", "pipeline", "portfolio", "publisher", "runtime", "schemas", "scoring"],
+    ),
     ("xtask", &[]),
     ("bench-trees", &["inference"]),
 ];
@@ -27,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FREE: &[&str] = &["tests", "loadtest", "bench-trees", "bench-indicator", "bench-scoring"];
 
 /// Crates that compute and nothing else, and what they must not reach by any way.
-const PURE: &[&str] = &["schemas", "pipeline", "indicator", "scoring"];
+const PURE: &[&str] = &["schemas", "pipeline", "portfolio", "indicator", "scoring"];
 const IO_CRATES: &[&str] =
     &["async-nats", "axum", "hyper", "mio", "polars", "redis", "reqwest", "runtime", "tokio", "tokio-tungstenite"];
 

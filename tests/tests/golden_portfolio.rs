@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use portfolio::covariance::{Covariance, closed_form_weights, information_ratio};
+use portfolio::ranking::{composite_scores, diversified, risk_adjusted};
+use portfolio::weights::{
+    Candidates, Caps, SECTOR_SHARE_MAX, inverse_vol_weights, scenario_gain, weights, within_caps,
+};
 use schemas::EventTime;
 use scoring::alert_rules::{AlertText, Conviction, RegimeWatch, scoreboard_alert, signal_alerts};
-use scoring::covariance::{Covariance, closed_form_weights, information_ratio};
 use scoring::drift::PlayStyle;
 use scoring::merit::Band;
 use scoring::meta_experience::{Experience, HORIZONS, Outcomes, Sample};
-use scoring::portfolio::{
-    Candidates, Caps, SECTOR_SHARE_MAX, inverse_vol_weights, scenario_gain, weights, within_caps,
-};
-use scoring::ranking::{composite_scores, diversified, risk_adjusted};
 use scoring::regime::{Regime, Trend, Vol};
 use scoring::symbol_priority::{Activity, Chart, News, Priority, PriorityInputs};
 use serde_json::Value;

@@ -12,13 +12,6 @@ pub fn sample_sd(values: &[f64]) -> Option<f64> {
     Moments::of(values.iter().copied())?.sd
 }
 
-/// The middle value, or the mean of the two middle ones; `None` without values.
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    quantile_of_sorted(&sorted, 0.5)
-}
-
 /// The linearly interpolated quantile, `fraction` in 0–1, of an ascending column; `None` without values.
 pub fn quantile_of_sorted(sorted: &[f64], fraction: f64) -> Option<f64> {
     let position = fraction.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
@@ -161,8 +154,6 @@ mod tests {
         assert_eq!(ols_slope(&[1.0]), None);
         assert_eq!(ols_slope(&[1.0, 3.0, 5.0]), Some(2.0));
         assert_eq!(quantile_of_sorted(&[], 0.5), None);
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0, 4.0]), Some(3.0));
     }
 
     #[test]

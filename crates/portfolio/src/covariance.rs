@@ -1,7 +1,7 @@
 //! Covariances of returns, and weights that are best for them.
 
-use crate::portfolio::{Caps, normalised};
-use crate::statistics::groups;
+use crate::groups::groups;
+use crate::weights::{Caps, normalised};
 
 /// Added to every variance before solving, so that a matrix of few returns can be inverted.
 const RIDGE: f64 = 1e-4;
@@ -139,7 +139,7 @@ pub fn closed_form_weights<K: Ord>(alpha: &[f64], covariance: &Covariance, secto
     let Some(solved) = covariance.solve(alpha, RIDGE) else { return vec![0.0; alpha.len()] };
     let weights = normalised(solved.into_iter().map(|weight| weight.max(0.0)).collect());
     let mut weights = normalised(weights.into_iter().map(|weight| weight.min(caps.name_max)).collect());
-    for rows in groups(sectors).into_values() {
+    for rows in groups(sectors) {
         let share: f64 = rows.iter().map(|&row| weights[row]).sum();
         if share > caps.sector_max {
             for row in rows {

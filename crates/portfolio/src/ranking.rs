@@ -1,6 +1,6 @@
 //! In which order results are shown: by gain per risk, and not one sector after the other.
 
-use crate::statistics::{groups, median};
+use crate::groups::groups;
 
 /// Stands for a volatility when none is known.
 const VOL_MIN: f64 = 1e-6;
@@ -11,7 +11,7 @@ const CROWDING_PENALTY: f64 = 0.15;
 /// Drift per volatility of every row.
 ///
 /// # Units
-/// `drift` of [`crate::drift`], `vol_per_year` the realised volatility as a fraction; zero or unknown is the median of
+/// `drift` is an expected return, `vol_per_year` the realised volatility as a fraction; zero or unknown is the median of
 /// the others.
 ///
 /// # Source
@@ -40,8 +40,8 @@ pub fn risk_adjusted(drift: &[Option<f64>], vol_per_year: &[Option<f64>]) -> Vec
 pub fn composite_scores<K: Ord>(rating: &[Option<f64>], alpha: &[Option<f64>], sectors: &[K]) -> Vec<Option<f64>> {
     let mut crowding = vec![0.0; sectors.len()];
     let groups = groups(sectors);
-    let n_max = groups.values().map(Vec::len).max().unwrap_or(1);
-    for rows in groups.into_values() {
+    let n_max = groups.iter().map(Vec::len).max().unwrap_or(1);
+    for rows in groups {
         let share = rows.len() as f64 / n_max as f64;
         for row in rows {
             crowding[row] = CROWDING_PENALTY * share;
@@ -73,7 +73,7 @@ pub fn diversified<K: Ord>(scores: &[Option<f64>], sectors: &[K], per_sector_max
     let mut sector_of = vec![0; sectors.len()];
     let groups = groups(sectors);
     let mut n_shown = vec![0; groups.len()];
-    for (sector, rows) in groups.into_values().enumerate() {
+    for (sector, rows) in groups.into_iter().enumerate() {
         for row in rows {
             sector_of[row] = sector;
         }
@@ -92,6 +92,14 @@ pub fn diversified<K: Ord>(scores: &[Option<f64>], sectors: &[K], per_sector_max
     shown
 }
 
+/// The middle value, or the mean of the two middle ones; `None` without values.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (below, above) = (sorted.len().checked_sub(1)? / 2, sorted.len() / 2);
+    Some(f64::midpoint(sorted[below], sorted[above]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +110,13 @@ mod tests {
         let typical = 1.0 / 0.375;
         assert_eq!(found, [Some(2.0), Some(typical), None, Some(typical)]);
         assert_eq!(risk_adjusted(&[Some(1.0)], &[None]), [Some(1e6)]);
+    }
+
+    #[test]
+    fn the_middle_of_an_even_number_is_between_two() {
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0, 4.0]), Some(3.0));
+        assert_eq!(median(&[]), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The best weights for a covariance, within caps that hold.
 
 use crate::covariance::Covariance;
-use crate::portfolio::Caps;
-use crate::statistics::groups;
+use crate::groups::groups;
+use crate::weights::Caps;
 
 /// How much variance costs, where the caller has no opinion (§14, "λ = 0.1").
 pub const RISK_AVERSION: f64 = 0.1;
@@ -49,7 +49,7 @@ pub fn optimal_weights<K: Ord>(
     caps: &Caps,
 ) -> Vec<f64> {
     assert!(alpha.len() == covariance.n() && sectors.len() == covariance.n(), "one alpha and one sector per name");
-    let allowed = Allowed::new(groups(sectors).into_values().collect(), *caps);
+    let allowed = Allowed::new(groups(sectors), *caps);
     let steepness = 2.0 * risk_aversion * greatest_row_sum(covariance);
     // Without fear of risk any step would do, but one that leaves the caps far behind only loses digits.
     let furthest = STEP_MAX / alpha.iter().fold(f64::EPSILON, |most, alpha| most.max(alpha.abs()));
@@ -148,7 +148,7 @@ fn lowering(mut least: f64, mut most: f64, is_too_much: impl Fn(f64) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portfolio::{normalised, within_caps};
+    use crate::weights::{normalised, within_caps};
     use proptest::prelude::*;
 
     const FREE: Caps = Caps { name_max: 1.0, sector_max: 1.0 };
@@ -200,7 +200,7 @@ mod tests {
             let found = optimal_weights(&alpha, &covariance, risk_aversion, &sectors, &caps);
             let sum: f64 = found.iter().sum();
             prop_assert!((sum - 1.0).abs() < 1e-9, "{:?}", found);
-            for rows in groups(&sectors).into_values() {
+            for rows in groups(&sectors) {
                 prop_assert!(rows.iter().map(|&row| found[row]).sum::<f64>() <= sector_max + 1e-9);
             }
             prop_assert!(found.iter().all(|weight| (0.0..=name_max + 1e-9).contains(weight)));

@@ -1,6 +1,6 @@
 //! How to divide an account among the positions of a scan.
 
-use crate::statistics::groups;
+use crate::groups::groups;
 
 /// The share of a portfolio that one sector may be.
 pub const SECTOR_SHARE_MAX: f64 = 0.3;
@@ -13,7 +13,7 @@ const CORRELATION_ACROSS: f64 = 0.2;
 /// Candidates for positions, column by column.
 ///
 /// # Units
-/// `drift` of [`crate::drift`], less than zero or unknown counts as none; `vol` is ATR / close, a fraction, zero or
+/// `drift` is an expected return, less than zero or unknown counts as none; `vol` is ATR / close, a fraction, zero or
 /// unknown counts as 2 %. Only rows with `has_position` get a weight.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidates<'a, K> {
@@ -51,7 +51,7 @@ pub fn weights<K: Ord>(candidates: &Candidates<K>) -> Weights {
     let vol: Vec<f64> =
         rows.iter().map(|&row| candidates.vol[row].filter(|vol| *vol > 0.0).unwrap_or(VOL_UNKNOWN)).collect();
     let keys: Vec<&K> = rows.iter().map(|&row| &candidates.sectors[row]).collect();
-    let sectors: Vec<Vec<usize>> = groups(&keys).into_values().collect();
+    let sectors: Vec<Vec<usize>> = groups(&keys);
     let proxy = CovarianceProxy { vol: &vol, sectors: &sectors };
 
     let per_risk: Vec<f64> = drift.iter().zip(&vol).map(|(drift, vol)| drift / vol).collect();
@@ -190,7 +190,7 @@ impl Default for Caps {
 pub fn within_caps<K: Ord>(weights: &[f64], sectors: &[K], caps: &Caps) -> Vec<f64> {
     assert_eq!(weights.len(), sectors.len(), "one sector per weight");
     let wanted: f64 = weights.iter().sum::<f64>().min(1.0);
-    let sectors: Vec<Vec<usize>> = groups(sectors).into_values().collect();
+    let sectors: Vec<Vec<usize>> = groups(sectors);
     let mut held = vec![0.0; weights.len()];
     // Each round fills at least one name or sector up, or deals everything out, so it ends.
     for _ in 0..=weights.len() + sectors.len() {
@@ -336,7 +336,7 @@ mod tests {
             let weights = normalised(weights);
             let found = within_caps(&weights, &sectors, &Caps { name_max, sector_max });
             prop_assert!(found.iter().all(|weight| *weight >= 0.0 && *weight <= name_max + 1e-9));
-            for rows in groups(&sectors).into_values() {
+            for rows in groups(&sectors) {
                 prop_assert!(rows.iter().map(|&row| found[row]).sum::<f64>() <= sector_max + 1e-9);
             }
             prop_assert!(found.iter().sum::<f64>() <= 1.0 + 1e-9);
