@@ -1,26 +1,46 @@
 //! The best weights for a covariance, within caps that hold.
 
+use clarabel::algebra::CscMatrix;
+use clarabel::solver::{
+    DefaultSettingsBuilder, DefaultSolver, IPSolver as _, NonnegativeConeT, SolverStatus, ZeroConeT,
+};
+
 use crate::covariance::Covariance;
 use crate::groups::groups;
 use crate::weights::Caps;
 
 /// How much variance costs, where the caller has no opinion (§14, "λ = 0.1").
 pub const RISK_AVERSION: f64 = 0.1;
-const STEPS_MAX: usize = 20_000;
-/// Weights that move less in a step have arrived.
-const STEP_MIN: f64 = 1e-13;
-/// How far a step may lead, in weights, of which there is one to deal out.
-const STEP_MAX: f64 = 100.0;
-const HALVINGS: usize = 120;
+/// Of gap and feasibility, when the problem is scaled to numbers around 1; weights are then exact to some 1e-9.
+const TOLERANCE: f64 = 1e-12;
+/// Where the solver cannot come so close, it may stop here.
+const TOLERANCE_MAX: f64 = 1e-9;
+/// What the solver leaves of a name that it does not want.
+const NOTHING: f64 = 1e-9;
+
+/// The solver gave up: the numbers are beyond what it can compare.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no best weights for {n_names} names: {status}")]
+pub struct NotSolved {
+    pub n_names: usize,
+    pub status: String,
+}
 
 /// The weights (≥ 0) with the least variance.
 ///
 /// # Shape
 /// As [`optimal_weights`].
 ///
+/// # Errors
+/// When the solver gives up.
+///
 /// # Panics
 /// When there are not as many sectors as names.
-pub fn min_variance_weights<K: Ord>(covariance: &Covariance, sectors: &[K], caps: &Caps) -> Vec<f64> {
+pub fn min_variance_weights<K: Ord>(
+    covariance: &Covariance,
+    sectors: &[K],
+    caps: &Caps,
+) -> Result<Vec<f64>, NotSolved> {
     optimal_weights(&vec![0.0; covariance.n()], covariance, 1.0, sectors, caps)
 }
 
@@ -33,11 +53,11 @@ pub fn min_variance_weights<K: Ord>(covariance: &Covariance, sectors: &[K], caps
 /// # Units
 /// `alpha` in expected return over the same time as the covariance.
 ///
+/// # Errors
+/// When the solver gives up.
+///
 /// # Source
-/// §14, "Optimiser": the problem that the reference gives to a solver, if it has one. Solved by accelerated projected
-/// gradients (A. Beck and M. Teboulle, "A fast iterative shrinkage-thresholding algorithm", SIAM J. Imaging Sciences 2
-/// (2009) 183–202, with restarts), because the projection on these caps is exact and cheap. The crate `clarabel` 0.11
-/// was the alternative: it does not build without its default features, and with them brings 16 crates and a clock.
+/// §14, "Optimiser": the problem that the reference gives to a solver, if it has one. ADR 0014 says which one, and why.
 ///
 /// # Panics
 /// When there are not as many alphas or sectors as names.
@@ -47,102 +67,76 @@ pub fn optimal_weights<K: Ord>(
     risk_aversion: f64,
     sectors: &[K],
     caps: &Caps,
-) -> Vec<f64> {
-    assert!(alpha.len() == covariance.n() && sectors.len() == covariance.n(), "one alpha and one sector per name");
-    let allowed = Allowed::new(groups(sectors), *caps);
-    let steepness = 2.0 * risk_aversion * greatest_row_sum(covariance);
-    // Without fear of risk any step would do, but one that leaves the caps far behind only loses digits.
-    let furthest = STEP_MAX / alpha.iter().fold(f64::EPSILON, |most, alpha| most.max(alpha.abs()));
-    let step = if steepness > 0.0 { steepness.recip().min(furthest) } else { furthest };
-
-    let mut weights = allowed.nearest(&vec![0.0; alpha.len()]);
-    let mut ahead = weights.clone();
-    let mut momentum: f64 = 1.0;
-    for _ in 0..STEPS_MAX {
-        let risk = covariance.times(&ahead);
-        let moved: Vec<f64> =
-            (0..alpha.len()).map(|i| ahead[i] + step * (alpha[i] - 2.0 * risk_aversion * risk[i])).collect();
-        let next = allowed.nearest(&moved);
-        let change: Vec<f64> = next.iter().zip(&weights).map(|(next, weight)| next - weight).collect();
-        let has_arrived = change.iter().all(|change| change.abs() < STEP_MIN);
-        // A step back against the direction of travel means that the momentum is too great.
-        let overshoots: f64 = change.iter().zip(&next).zip(&ahead).map(|((c, next), ahead)| (ahead - next) * c).sum();
-        let next_momentum =
-            if overshoots > 0.0 { 1.0 } else { f64::midpoint(1.0, (1.0 + 4.0 * momentum.powi(2)).sqrt()) };
-        let carry = if overshoots > 0.0 { 0.0 } else { (momentum - 1.0) / next_momentum };
-        ahead = next.iter().zip(&change).map(|(next, change)| next + carry * change).collect();
-        momentum = next_momentum;
-        weights = next;
-        if has_arrived {
-            break;
-        }
+) -> Result<Vec<f64>, NotSolved> {
+    let n = covariance.n();
+    assert!(alpha.len() == n && sectors.len() == n, "one alpha and one sector per name");
+    if n == 0 {
+        return Ok(Vec::new());
     }
-    weights
+    // The solver stops at absolute tolerances, and variances of a day are small: without the scale it stops at once.
+    let typical = 2.0 * risk_aversion * (0..n).map(|name| covariance.get(name, name)).sum::<f64>() / n as f64;
+    let largest = alpha.iter().fold(typical, |most, alpha| most.max(alpha.abs()));
+    let scale = if largest > 0.0 { largest.recip() } else { 1.0 };
+    let cost = upper_triangle(n, |row, column| scale * 2.0 * risk_aversion * covariance.get(row, column));
+    let gain: Vec<f64> = alpha.iter().map(|alpha| -scale * alpha).collect();
+    let limits = Limits::new(&groups(sectors), n, caps);
+
+    let settings = DefaultSettingsBuilder::default()
+        .verbose(false)
+        .tol_gap_abs(TOLERANCE)
+        .tol_gap_rel(TOLERANCE)
+        .tol_feas(TOLERANCE)
+        .reduced_tol_gap_abs(TOLERANCE_MAX)
+        .reduced_tol_gap_rel(TOLERANCE_MAX)
+        .reduced_tol_feas(TOLERANCE_MAX)
+        .build()
+        .expect("the tolerances are above zero");
+    let not_solved = |status: String| NotSolved { n_names: n, status };
+    let cones = [ZeroConeT(1), NonnegativeConeT(limits.bounds.len() - 1)];
+    let mut solver = DefaultSolver::new(&cost, &gain, &limits.rows, &limits.bounds, &cones, settings)
+        .map_err(|error| not_solved(error.to_string()))?;
+    solver.solve();
+    match solver.solution.status {
+        SolverStatus::Solved | SolverStatus::AlmostSolved => {}
+        status => return Err(not_solved(format!("{status:?}"))),
+    }
+    let bounded = |weight: &f64| if *weight < NOTHING { 0.0 } else { weight.min(caps.name_max) };
+    Ok(solver.solution.x.iter().map(bounded).collect())
 }
 
-/// No eigenvalue is greater.
-fn greatest_row_sum(covariance: &Covariance) -> f64 {
-    let sum = |row: usize| (0..covariance.n()).map(|column| covariance.get(row, column).abs()).sum::<f64>();
-    (0..covariance.n()).map(sum).fold(0.0, f64::max)
+/// What the solver keeps: `rows` · w = `bounds` in the first row, and ≤ in the others.
+struct Limits {
+    rows: CscMatrix,
+    bounds: Vec<f64>,
 }
 
-/// The weights that keep the caps and use up the account as far as they allow.
-struct Allowed {
-    sectors: Vec<Vec<usize>>,
-    caps: Caps,
-    total: f64,
-}
-
-impl Allowed {
-    fn new(sectors: Vec<Vec<usize>>, caps: Caps) -> Self {
+impl Limits {
+    /// The sum of all weights, then of each name its two bounds, then the sum of each sector.
+    fn new(sectors: &[Vec<usize>], n: usize, caps: &Caps) -> Self {
         let capacity: f64 = sectors.iter().map(|rows| caps.sector_max.min(caps.name_max * rows.len() as f64)).sum();
-        Self { sectors, caps, total: capacity.min(1.0) }
-    }
-
-    /// The allowed weights nearest to any others.
-    ///
-    /// They are the others, all lowered by one amount and those of a full sector by one more, within their bounds.
-    /// What a full sector is lowered to does not depend on the rest, so each amount is one search.
-    fn nearest(&self, weights: &[f64]) -> Vec<f64> {
-        let bounded = |row: usize, lowered_by: f64| (weights[row] - lowered_by).clamp(0.0, self.caps.name_max);
-        let of_sector = |rows: &[usize], by: f64| rows.iter().map(|&row| bounded(row, by)).sum::<f64>();
-        let least = weights.iter().copied().fold(0.0, f64::min) - self.caps.name_max;
-        let most = weights.iter().copied().fold(0.0, f64::max);
-        let full: Vec<f64> = self
-            .sectors
-            .iter()
-            .map(|rows| {
-                if of_sector(rows, least) <= self.caps.sector_max {
-                    least
-                } else {
-                    lowering(least, most, |by| of_sector(rows, by) > self.caps.sector_max)
-                }
-            })
-            .collect();
-        let sum =
-            |by: f64| self.sectors.iter().zip(&full).map(|(rows, full)| of_sector(rows, by.max(*full))).sum::<f64>();
-        let by = lowering(least, most, |by| sum(by) > self.total);
-        let mut nearest = vec![0.0; weights.len()];
-        for (rows, full) in self.sectors.iter().zip(&full) {
+        let mut bounds = vec![capacity.min(1.0)];
+        bounds.extend(vec![0.0; n]);
+        bounds.extend(vec![caps.name_max; n]);
+        bounds.extend(vec![caps.sector_max; sectors.len()]);
+        let mut sector_of = vec![0; n];
+        for (sector, rows) in sectors.iter().enumerate() {
             for &row in rows {
-                nearest[row] = bounded(row, by.max(*full));
+                sector_of[row] = sector;
             }
         }
-        nearest
+        let rows = (0..n).flat_map(|name| [0, 1 + name, 1 + n + name, 1 + 2 * n + sector_of[name]]).collect();
+        let values = (0..n).flat_map(|_| [1.0, -1.0, 1.0, 1.0]).collect();
+        let starts = (0..=n).map(|name| 4 * name).collect();
+        Self { rows: CscMatrix::new(bounds.len(), n, starts, rows, values), bounds }
     }
 }
 
-/// The amount from which on there is no longer too much.
-fn lowering(mut least: f64, mut most: f64, is_too_much: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(least, most);
-        if is_too_much(middle) {
-            least = middle;
-        } else {
-            most = middle;
-        }
-    }
-    most
+/// The part of a symmetric matrix that the solver reads, column by column.
+fn upper_triangle(n: usize, value: impl Fn(usize, usize) -> f64) -> CscMatrix {
+    let places = || (0..n).flat_map(|column| (0..=column).map(move |row| (row, column)));
+    let starts = (0..=n).map(|column| column * (column + 1) / 2).collect();
+    let values = places().map(|(row, column)| value(row, column)).collect();
+    CscMatrix::new(n, n, starts, places().map(|(row, _)| row).collect(), values)
 }
 
 #[cfg(test)]
@@ -153,33 +147,44 @@ mod tests {
 
     const FREE: Caps = Caps { name_max: 1.0, sector_max: 1.0 };
 
-    fn check(found: &[f64], expected: &[f64]) {
-        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{found:?} != {expected:?}");
+    fn check(found: Result<Vec<f64>, NotSolved>, expected: &[f64]) {
+        let found = found.unwrap();
+        assert!(
+            found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),
+            "{found:?} != {expected:?}"
+        );
     }
 
     #[test]
     fn least_variance_of_independent_names_is_inverse_variance() {
         let covariance = Covariance::diagonal(&[0.01, 0.02, 0.04]);
         let found = min_variance_weights(&covariance, &["a", "b", "c"], &FREE);
-        check(&found, &[4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0]);
+        check(found, &[4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0]);
     }
 
     #[test]
     fn caps_hold_and_too_few_names_leave_cash() {
         let covariance = Covariance::diagonal(&[0.01, 0.02, 0.04, 0.04]);
         let caps = Caps { name_max: 0.4, sector_max: 0.5 };
-        check(&min_variance_weights(&covariance, &["a", "a", "b", "b"], &caps), &[1.0 / 3.0, 1.0 / 6.0, 0.25, 0.25]);
-        check(&min_variance_weights(&covariance, &["a", "a", "a", "a"], &caps), &[0.25, 0.125, 0.0625, 0.0625]);
-        check(&min_variance_weights(&Covariance::diagonal(&[0.01]), &["a"], &Caps::default()), &[0.1]);
-        assert!(min_variance_weights::<&str>(&Covariance::diagonal(&[]), &[], &FREE).is_empty());
+        check(min_variance_weights(&covariance, &["a", "a", "b", "b"], &caps), &[1.0 / 3.0, 1.0 / 6.0, 0.25, 0.25]);
+        check(min_variance_weights(&covariance, &["a", "a", "a", "a"], &caps), &[0.25, 0.125, 0.0625, 0.0625]);
+        check(min_variance_weights(&Covariance::diagonal(&[0.01]), &["a"], &Caps::default()), &[0.1]);
+        assert!(min_variance_weights::<&str>(&Covariance::diagonal(&[]), &[], &FREE).unwrap().is_empty());
     }
 
     #[test]
     fn without_fear_the_best_alphas_fill_up() {
         let covariance = Covariance::diagonal(&[0.01; 3]);
         let caps = Caps { name_max: 0.6, sector_max: 1.0 };
-        check(&optimal_weights(&[0.1, 0.3, 0.2], &covariance, 1e-6, &["a"; 3], &caps), &[0.0, 0.6, 0.4]);
-        check(&optimal_weights(&[0.1, 0.3, 0.2], &covariance, 0.0, &["a"; 3], &caps), &[0.0, 0.6, 0.4]);
+        check(optimal_weights(&[0.1, 0.3, 0.2], &covariance, 1e-6, &["a"; 3], &caps), &[0.0, 0.6, 0.4]);
+        check(optimal_weights(&[0.1, 0.3, 0.2], &covariance, 0.0, &["a"; 3], &caps), &[0.0, 0.6, 0.4]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_no_portfolio() {
+        let covariance = Covariance::diagonal(&[0.01, 0.02]);
+        let error = optimal_weights(&[f64::NAN, 0.1], &covariance, 1.0, &["a", "b"], &FREE).unwrap_err();
+        assert_eq!(error.n_names, 2);
     }
 
     proptest! {
@@ -197,7 +202,7 @@ mod tests {
             let covariance = Covariance::ledoit_wolf(&returns);
             let sectors = [0, 0, 1, 1, 2, 2];
             let caps = Caps { name_max, sector_max };
-            let found = optimal_weights(&alpha, &covariance, risk_aversion, &sectors, &caps);
+            let found = optimal_weights(&alpha, &covariance, risk_aversion, &sectors, &caps).unwrap();
             let sum: f64 = found.iter().sum();
             prop_assert!((sum - 1.0).abs() < 1e-9, "{:?}", found);
             for rows in groups(&sectors) {
