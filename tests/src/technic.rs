@@ -82,7 +82,7 @@ pub struct Finished {
 ///
 /// # Panics
 /// When the binary is not there, or writes no text.
-pub fn run_with<const N: usize>(settings: &[(&str, &str)], arguments: [&str; N]) -> Finished {
+pub fn run_with<'a>(settings: &[(&str, &str)], arguments: impl IntoIterator<Item = &'a str>) -> Finished {
     let output = program()
         .args(arguments)
         .envs(settings.iter().copied())
@@ -97,7 +97,7 @@ pub fn run_with<const N: usize>(settings: &[(&str, &str)], arguments: [&str; N])
 ///
 /// # Panics
 /// As [`run_with`].
-pub fn run<const N: usize>(arguments: [&str; N]) -> Finished {
+pub fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Finished {
     run_with(&[], arguments)
 }
 

@@ -163,7 +163,7 @@ pub fn propose<'a>(
         candidates: n_candidates,
         cash: (1.0 - positions.iter().map(|position| position.weight).sum::<f64>()).clamp(0.0, 1.0),
         volatility,
-        alpha_10d: alphas.map(|alphas| alphas.iter().sum()),
+        alpha_10d: alphas.map(|alphas| alphas.iter().fold(0.0, |sum, alpha| sum + alpha)),
         turnover,
         return_days,
         name_max,

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portfolio::Method;
 use schemas::{EventTime, Symbol};
 use scoring::profiles::{Strategy, StrategyProfile};
 
@@ -203,11 +204,49 @@ pub struct ScanArgs {
     /// Show so many at most; default: 25 in a table, else all.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    #[command(flatten)]
+    pub portfolio: PortfolioArgs,
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: ScanFormat,
     /// Write there instead of stdout. Parquet needs it.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PortfolioArgs {
+    /// Divide the account among the best of what is shown, whatever `--limit` says, by this method.
+    #[arg(long, value_name = "METHOD")]
+    pub portfolio: Option<MethodChoice>,
+    /// Most names of the portfolio.
+    #[arg(long, value_name = "N", requires = "portfolio", default_value_t = portfolio::NAMES_DEFAULT, value_parser = n_names)]
+    pub portfolio_size: usize,
+    /// What is held already: CSV with the header `symbol,weight`, weights as fractions of the account.
+    #[arg(long, value_name = "FILE", requires = "portfolio")]
+    pub holdings: Option<PathBuf>,
+    /// How much of the account may move, as a fraction.
+    #[arg(long, value_name = "SHARE", requires = "holdings", value_parser = share)]
+    pub turnover_max: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodChoice {
+    /// By 1 / volatility.
+    InverseVolatility,
+    /// The least variance.
+    MinVariance,
+    /// The most expected return less what its variance costs.
+    MeanVariance,
+}
+
+impl From<MethodChoice> for Method {
+    fn from(choice: MethodChoice) -> Self {
+        match choice {
+            MethodChoice::InverseVolatility => Self::InverseVolatility,
+            MethodChoice::MinVariance => Self::MinVariance,
+            MethodChoice::MeanVariance => Self::MeanVariance,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -273,6 +312,16 @@ fn date(text: &str) -> Result<EventTime, String> {
     EventTime::parse_date(text).ok_or_else(|| "not a date; write it as YYYY-MM-DD".to_owned())
 }
 
+fn n_names(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| (1..=portfolio::NAMES_MAX).contains(n));
+    number.ok_or_else(|| format!("not a number from 1 to {}", portfolio::NAMES_MAX))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "not a number from 0 to 1".to_owned())
+}
+
 fn strategy(text: &str) -> Result<Strategy, String> {
     let none = (text == "none").then_some(Strategy::None);
     none.or_else(|| StrategyProfile::named(text).map(|profile| profile.strategy)).ok_or_else(|| {
@@ -310,6 +359,11 @@ mod tests {
             &["technic", "scan"][..],
             &["technic", "scan", "--data", "x", "--as-of", "2016-13-01"],
             &["technic", "run", "nobody"],
+            &["technic", "scan", "--data", "x", "--portfolio", "equal"],
+            &["technic", "scan", "--data", "x", "--portfolio-size", "5"],
+            &["technic", "scan", "--data", "x", "--portfolio", "min-variance", "--portfolio-size", "0"],
+            &["technic", "scan", "--data", "x", "--holdings", "y"],
+            &["technic", "scan", "--data", "x", "--portfolio", "min-variance", "--turnover-max", "0.1"],
             &["technic", "features", "-o", "x"],
             &["technic", "features", "--data", "x", "--bars", "y", "-o", "x"],
         ] {

@@ -43,7 +43,6 @@ pub(crate) struct Wishes<'a> {
     pub(crate) symbols: &'a [Symbol],
     pub(crate) sectors: &'a [String],
     pub(crate) profile: Option<&'a str>,
-    pub(crate) limit: Option<usize>,
 }
 
 impl Funnel {
@@ -69,12 +68,6 @@ impl Funnel {
             let verdict = row.profiles.iter().find(|verdict| Some(&*verdict.profile) == wishes.profile)?;
             verdict.breaks.as_ref().map(ToString::to_string)
         });
-        let mut n_left = wishes.limit.unwrap_or(usize::MAX);
-        funnel.retain(&mut scan.results, |_| {
-            let is_beyond = n_left == 0;
-            n_left = n_left.saturating_sub(1);
-            is_beyond.then(|| BEYOND_LIMIT.to_owned())
-        });
         if !wishes.symbols.is_empty() {
             // Who asks for some symbols does not ask about the others.
             funnel.why_not.retain(|symbol, _| wishes.symbols.contains(symbol));
@@ -86,6 +79,16 @@ impl Funnel {
             }
         }
         funnel
+    }
+
+    /// Keeps so many of what is left, the best.
+    pub(crate) fn cut(&mut self, results: &mut Vec<ResultRow>, n_max: usize) {
+        let mut n_left = n_max;
+        self.retain(results, |_| {
+            let is_beyond = n_left == 0;
+            n_left = n_left.saturating_sub(1);
+            is_beyond.then(|| BEYOND_LIMIT.to_owned())
+        });
     }
 
     /// All of it in one line.

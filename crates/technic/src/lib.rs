@@ -1,5 +1,6 @@
 //! The composition: which services run where, and the commands. The only crate that knows all the others.
 
+mod allocation;
 mod cli;
 mod config;
 mod error;

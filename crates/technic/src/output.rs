@@ -8,12 +8,23 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use polars::prelude::{Column, DataFrame, NamedFrom as _, ParquetWriter, Series};
+use portfolio::Portfolio;
 use schemas::{Market, ModelRef, ResultRow, SmolStr, Symbol, Timeframe};
 use scoring::profiles::StrategyProfile;
 use serde::Serialize;
 
+use crate::allocation::Proposal;
 use crate::funnel::Funnel;
 use crate::recompute::Scan;
+
+/// What is shown of a scan.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) scan: &'a Scan,
+    pub(crate) n_scored: usize,
+    pub(crate) funnel: &'a Funnel,
+    pub(crate) portfolio: Option<&'a Proposal>,
+}
 
 /// The head of the JSON output; `results` come last.
 #[derive(Serialize)]
@@ -35,7 +46,18 @@ struct Document<'a> {
     funnel: &'a Funnel,
     /// The symbols that are not shown, and the first condition that each fails.
     why_not: &'a BTreeMap<Symbol, String>,
+    /// Only when it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    portfolio: Option<PortfolioView<'a>>,
     results: &'a [ResultRow],
+}
+
+#[derive(Serialize)]
+struct PortfolioView<'a> {
+    /// Currency.
+    account: f64,
+    #[serde(flatten)]
+    portfolio: &'a Portfolio,
 }
 
 #[derive(Serialize)]
@@ -55,7 +77,8 @@ impl StrategyView {
     }
 }
 
-pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn json(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
+    let View { scan, n_scored, funnel, portfolio } = *view;
     let document = Document {
         as_of: scan.as_of.display(Timeframe::D1),
         universe: scan.n_symbols,
@@ -70,6 +93,8 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&
         missing_files: &scan.missing_files,
         funnel,
         why_not: &funnel.why_not,
+        portfolio: portfolio
+            .map(|proposal| PortfolioView { account: proposal.account, portfolio: &proposal.portfolio }),
         results: &scan.results,
     };
     let mut text = serde_json::to_vec(&document).context("cannot write the results as JSON")?;
@@ -77,7 +102,8 @@ pub(crate) fn json(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&
     write(path, &text)
 }
 
-pub(crate) fn table(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn table(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
+    let View { scan, n_scored, funnel, portfolio } = *view;
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
@@ -105,11 +131,7 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<
             why.to_owned(),
         ]);
     }
-    for column in [0, 3, 7, 8, 9, 10, 11, 12, 13] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_right(&mut table, &[0, 3, 7, 8, 9, 10, 11, 12, 13]);
     let models = if scan.models.is_empty() { "no model: predictions are missing" } else { "with predictions" };
     let mut lines = vec![format!(
         "as of {} · {n_scored} of {} symbols ranked · {:.0} ms · {models}",
@@ -126,8 +148,55 @@ pub(crate) fn table(scan: &Scan, n_scored: usize, funnel: &Funnel, path: Option<
         lines.push(format!("strategy: {name} ({style}, risk {risk_pct} % of the account, reward {target_rr} to 1)"));
     }
     lines.push(funnel.line());
-    let text = format!("{}\n\n{table}\n", lines.join("\n"));
+    let mut text = format!("{}\n\n{table}\n", lines.join("\n"));
+    if let Some(proposal) = portfolio {
+        text.push_str(&portfolio_table(proposal));
+    }
     write(path, text.as_bytes())
+}
+
+fn portfolio_table(proposal: &Proposal) -> String {
+    let Proposal { portfolio, account } = proposal;
+    let percent = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["symbol", "sector", "weight", "held", "shares", "close", "MERIT", "volatility", "alpha", "risk"]);
+    for position in &portfolio.positions {
+        table.add_row([
+            position.symbol.to_string(),
+            position.sector.as_deref().unwrap_or("–").to_owned(),
+            percent(Some(position.weight)),
+            percent(position.held),
+            position.shares.map_or_else(|| "–".to_owned(), |shares| shares.to_string()),
+            position.close.map_or_else(|| "–".to_owned(), |close| format!("{close:.2}")),
+            position.merit.map_or_else(|| "–".to_owned(), |merit| format!("{merit:.1}")),
+            percent(position.volatility),
+            percent(position.alpha_10d),
+            percent(position.risk_share),
+        ]);
+    }
+    align_right(&mut table, &[2, 3, 4, 5, 6, 7, 8, 9]);
+    let n_names = portfolio.positions.iter().filter(|position| position.weight > 0.0).count();
+    let turnover = portfolio.turnover.map_or_else(String::new, |share| format!(" · turnover {}", percent(Some(share))));
+    let left_out: Vec<String> =
+        portfolio.left_out.iter().map(|left_out| format!("{} {}", left_out.reason, left_out.rows)).collect();
+    let left_out = if left_out.is_empty() { "none".to_owned() } else { left_out.join(", ") };
+    format!(
+        "\nportfolio: {} of {account:.0} · {n_names} names, {} cash · volatility {} a year, alpha {} in ten days{turnover}\n\
+         left out: {left_out}\n\n{table}\n",
+        portfolio.method.as_str(),
+        percent(Some(portfolio.cash)),
+        percent(portfolio.volatility),
+        percent(portfolio.alpha_10d),
+    )
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
 }
 
 pub(crate) fn csv(scan: &Scan, path: Option<&Path>) -> anyhow::Result<()> {

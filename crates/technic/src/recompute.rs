@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use inference::{ExplainedPrediction, InferenceStage, TableHistory};
-use ingest::{ReadOptions, Reference, Rejections};
+use ingest::{DailyBars, ReadOptions, Reference, Rejections};
 use pipeline::Stage as _;
 use runtime::clock;
 use schemas::{
@@ -40,8 +40,8 @@ pub(crate) struct Scan {
     /// What the plans are made for.
     pub(crate) strategy: Strategy,
     pub(crate) rejections: Rejections,
-    /// The bars have no open, high and low.
-    pub(crate) is_close_only: bool,
+    /// What it was read from, until [`Self::as_of`].
+    pub(crate) bars: DailyBars,
     /// Files that the folder lacks; what they would tell is missing in the results.
     pub(crate) missing_files: Vec<&'static str>,
     /// How long each stage took, in order.
@@ -56,7 +56,7 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
 
     progress.stage("reading");
     let bars_path = dir.join("daily_bars.parquet");
-    let bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
+    let mut bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
     let Reference { instruments, missing_files } = ingest::read_reference(dir, as_of)?;
     watch.lap("read");
 
@@ -92,9 +92,6 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     for row in &latest {
         scoring.set_life_before(row.symbol, row.life);
     }
-    for row in &latest {
-        scoring.set_life_before(row.symbol, row.life);
-    }
     scoring.settle(&mut out);
     let market = out.iter().rev().find_map(|batch| batch.market.clone());
     let (mut results, mut why_not) = (Vec::new(), BTreeMap::new());
@@ -116,8 +113,8 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
         unranked,
         models,
         strategy: config.scoring.strategy,
-        is_close_only: bars.is_close_only(),
-        rejections: bars.rejections,
+        rejections: std::mem::take(&mut bars.rejections),
+        bars,
         missing_files,
         elapsed: watch.elapsed(),
         stages: watch.laps,

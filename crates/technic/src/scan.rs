@@ -2,11 +2,12 @@ use std::collections::BTreeSet;
 
 use schemas::ResultRow;
 
+use crate::allocation::Allocation;
 use crate::cli::{ScanArgs, ScanFormat};
 use crate::error::Usage;
 use crate::funnel::{Funnel, Wishes};
 use crate::models;
-use crate::output;
+use crate::output::{self, View};
 use crate::progress::Progress;
 use crate::recompute::{self, Scan};
 
@@ -17,17 +18,30 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     if args.format == ScanFormat::Parquet && args.output.is_none() {
         return Err(Usage("`--format parquet` needs `-o FILE`".to_owned()).into());
     }
+    if args.portfolio.portfolio.is_some() && !matches!(args.format, ScanFormat::Table | ScanFormat::Json) {
+        return Err(Usage("`--portfolio` needs `--format table` or `json`".to_owned()).into());
+    }
     let mut config = models::config(args.config.as_deref(), &args.models)?;
     config.scoring.strategy = args.strategy.unwrap_or(config.scoring.strategy);
+    let allocation = Allocation::new(&args.portfolio, config.scoring.account.size)?;
     let progress = Progress::spinner();
     let mut scan = recompute::scan(&args.data, args.as_of, &config, &progress)?;
     drop(progress);
     report(&scan);
     let n_scored = scan.results.len();
-    let funnel = select(&mut scan, args)?;
+    let mut funnel = select(&mut scan, args)?;
+    let portfolio = allocation.map(|allocation| allocation.of(&scan)).transpose()?;
+    let limit = args.limit.or((args.format == ScanFormat::Table).then_some(TABLE_ROWS));
+    funnel.cut(&mut scan.results, limit.unwrap_or(usize::MAX));
+    for symbol in &args.symbols {
+        if let Some(why) = funnel.why_not.get(symbol) {
+            eprintln!("technic: {symbol} is not shown: {why}");
+        }
+    }
+    let view = View { scan: &scan, n_scored, funnel: &funnel, portfolio: portfolio.as_ref() };
     match args.format {
-        ScanFormat::Table => output::table(&scan, n_scored, &funnel, args.output.as_deref()),
-        ScanFormat::Json => output::json(&scan, n_scored, &funnel, args.output.as_deref()),
+        ScanFormat::Table => output::table(&view, args.output.as_deref()),
+        ScanFormat::Json => output::json(&view, args.output.as_deref()),
         ScanFormat::Csv => output::csv(&scan, args.output.as_deref()),
         ScanFormat::Parquet => output::parquet(&scan, args.output.as_deref()),
     }
@@ -44,15 +58,8 @@ fn select(scan: &mut Scan, args: &ScanArgs) -> Result<Funnel, Usage> {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         return Err(Usage(format!("no ranked symbol is in sector {}; known are: {known}", args.sectors.join(", "))));
     }
-    let limit = args.limit.or((args.format == ScanFormat::Table).then_some(TABLE_ROWS));
-    let wishes = Wishes { symbols: &args.symbols, sectors: &args.sectors, profile: args.profile.name(), limit };
-    let funnel = Funnel::select(scan, &wishes);
-    for symbol in &args.symbols {
-        if let Some(why) = funnel.why_not.get(symbol) {
-            eprintln!("technic: {symbol} is not shown: {why}");
-        }
-    }
-    Ok(funnel)
+    let wishes = Wishes { symbols: &args.symbols, sectors: &args.sectors, profile: args.profile.name() };
+    Ok(Funnel::select(scan, &wishes))
 }
 
 /// What a reader should know besides the results, on stderr.
@@ -60,7 +67,7 @@ fn report(scan: &Scan) {
     for file in &scan.missing_files {
         eprintln!("technic: the folder has no `{file}`; what it would tell is missing in the results");
     }
-    if scan.is_close_only {
+    if scan.bars.is_close_only() {
         eprintln!("technic: the bars have no open, high and low; what needs them is missing in the results");
     }
     for fault in &scan.rejections.samples {

@@ -82,6 +82,13 @@ impl History {
         })
     }
 
+    /// The final closes of a symbol, oldest first, as far as they are kept.
+    pub fn closes(&self, symbol: Symbol) -> Vec<(EventTime, f64)> {
+        let kept = self.kept();
+        let points = kept.trails.get(&symbol).into_iter().flat_map(|trail| &trail.points);
+        points.filter(|point| point.is_final).map(|point| (point.open_time, point.close)).collect()
+    }
+
     /// How many bars of a symbol are kept.
     pub fn bars_max(&self) -> usize {
         self.kept().bars_max

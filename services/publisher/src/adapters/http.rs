@@ -4,6 +4,7 @@ mod documents;
 mod fields;
 mod limits;
 mod market;
+mod portfolio;
 mod request_id;
 mod scan;
 mod scan_request;
@@ -92,6 +93,7 @@ pub(crate) fn router(
 pub(crate) fn rest() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(scan::scan, scan::scan_by_body))
+        .routes(routes!(portfolio::portfolio))
         .routes(routes!(symbols::symbol))
         .routes(routes!(market::universe))
         .routes(routes!(market::regime))

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::super::problem::Problem;
-use super::{App, admin, answer, market, rest, scan, status, symbols};
+use super::{App, admin, answer, market, portfolio, rest, scan, status, symbols};
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&document()).expect("a document serialises to JSON");
@@ -89,6 +89,7 @@ fn components() -> Map<String, Value> {
     });
     let mut generator = SchemaGenerator::new(settings);
     generator.subschema_for::<scan::ScanAnswer<'_>>();
+    generator.subschema_for::<portfolio::PortfolioAnswer<'_>>();
     generator.subschema_for::<symbols::SymbolDetail>();
     generator.subschema_for::<market::UniverseAnswer<'_>>();
     generator.subschema_for::<market::ModelsAnswer<'_>>();

@@ -148,18 +148,18 @@ fn sort_key(name: &str, text: &str) -> Result<SortKey, Problem> {
     })
 }
 
-fn whole(name: &str, value: &str, min: usize, max: usize) -> Result<usize, Problem> {
+pub(super) fn whole(name: &str, value: &str, min: usize, max: usize) -> Result<usize, Problem> {
     let number = value.parse().ok().filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| Problem::parameter(name, format!("`{}` is no number from {min} to {max}", excerpt(value))))
 }
 
-fn number(name: &str, value: &str, min: f64, max: f64) -> Result<f64, Problem> {
+pub(super) fn number(name: &str, value: &str, min: f64, max: f64) -> Result<f64, Problem> {
     let number = value.parse().ok().filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| Problem::parameter(name, format!("`{}` is no number from {min} to {max}", excerpt(value))))
 }
 
 /// `None` shows every row.
-fn profile(name: &str, value: &str) -> Result<Option<String>, Problem> {
+pub(super) fn profile(name: &str, value: &str) -> Result<Option<String>, Problem> {
     match value {
         "none" => Ok(None),
         "moderate" => Ok(Some("balanced".to_owned())),
@@ -171,7 +171,7 @@ fn profile(name: &str, value: &str) -> Result<Option<String>, Problem> {
     }
 }
 
-fn excerpt(value: &str) -> String {
+pub(super) fn excerpt(value: &str) -> String {
     value.chars().take(64).collect()
 }
 
