@@ -8,8 +8,9 @@ use std::path::Path;
 use schemas::{
     Alert, AlertLevel, Bar, BarBatchBuilder, BarFlags, Breakdown, CompanyEvent, CompanyEventKind, EventTime, EventView,
     FactorScores, FeatureBatch, Filing, FilingPeriod, Freshness, Header, IcsParts, Instrument, LivePlan, Market,
-    MeritParts, Message, ModelRef, Partition, Plan, PlanChange, PredictionBatch, Predictions, ProfileVerdict,
-    QuantileTables, ResultRow, Rule, ScoreBatch, SectorZ, StopAdvice, Symbol, TechParts, Timeframe, WhyNot,
+    MeritParts, Message, ModelRef, Partition, PastOutcomes, Plan, PlanChange, PredictionBatch, Predictions,
+    ProfileVerdict, QuantileTables, ResultRow, Rule, ScoreBatch, SectorZ, StopAdvice, Symbol, TechParts, Timeframe,
+    WhyNot,
 };
 use serde::Serialize;
 
@@ -81,7 +82,7 @@ fn main() {
     freeze("one", &bars);
     freeze("one", &features);
     freeze("two", &predictions);
-    freeze("four", &scores);
+    freeze("five", &scores);
     freeze("three", &instrument(symbol));
     freeze("one", &quantiles);
     freeze("one", &alert);
@@ -219,6 +220,14 @@ fn result_row(symbol: Symbol) -> ResultRow {
             quality_factor: None,
             growth_score: Some(100.0),
             sector_z: SectorZ { value_ep_sector_z: Some(-0.25), ..SectorZ::default() },
+        })),
+        outcomes: Some(Box::new(PastOutcomes {
+            bucket: 7,
+            n: 5_812,
+            mean_5d: Some(0.0025),
+            hit_5d: Some(0.5125),
+            mean_10d: None,
+            hit_10d: Some(0.5),
         })),
         profiles: vec![ProfileVerdict { profile: "balanced".into(), breaks: Some("min_ics".into()) }].into(),
         rules: vec![Rule { rule: "tech_rating >= 16".into(), label: "Long".into(), is_met: false }].into(),

@@ -31,8 +31,8 @@ pub use kinds::market::Market;
 pub use kinds::prediction::{ModelRef, PredictionBatch, PredictionBatchV1, Predictions};
 pub use kinds::quantiles::{QuantileTables, QuantileTablesV1, TABLES_MAX};
 pub use kinds::score::{
-    Breakdown, EXCLUSIONS, FactorScores, Freshness, IcsParts, MeritParts, ProfileVerdict, ResultRow, ResultV1, Rule,
-    ScoreBatch, ScoreBatchV1, SectorZ, TechParts, WhyNot,
+    Breakdown, EXCLUSIONS, FactorScores, Freshness, IcsParts, MeritParts, PastOutcomes, ProfileVerdict, ResultRow,
+    ResultV1, Rule, ScoreBatch, ScoreBatchV1, SectorZ, TechParts, WhyNot,
 };
 pub use partition::{N_PARTITIONS, Partition};
 pub use shared::Shared;

@@ -24,6 +24,8 @@ pub enum Command {
     Scan(ScanArgs),
     /// Write every indicator and feature, one row per bar, to Parquet.
     Features(FeaturesArgs),
+    /// Record what became of past results, for `scan --outcomes` and `scoring.outcomes`.
+    Outcomes(OutcomesArgs),
     /// What the models are, whether they are sound, and why they say what they say.
     Models {
         #[command(subcommand)]
@@ -204,6 +206,9 @@ pub struct ScanArgs {
     /// Show so many at most; default: 25 in a table, else all.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// What became of past results, as `technic outcomes` records it, instead of the configured file.
+    #[arg(long, value_name = "FILE.parquet")]
+    pub outcomes: Option<PathBuf>,
     #[command(flatten)]
     pub portfolio: PortfolioArgs,
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -308,6 +313,30 @@ pub struct FeaturesArgs {
     pub output: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub struct OutcomesArgs {
+    /// Folder with `daily_bars.parquet` and, where it has them, the reference files.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// First session scored, YYYY-MM-DD; default: the oldest.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: Option<EventTime>,
+    /// Last session scored, YYYY-MM-DD; outcomes are measured after it, too. Default: the last with ten more behind it.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: Option<EventTime>,
+    /// One in so many sessions is scored; five is one a week.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = n_sessions)]
+    pub every: usize,
+    /// A TOML file on top of the defaults; models and scoring are read from it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Model directory, or folder of models, instead of the configured ones; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub models: Vec<PathBuf>,
+    #[arg(short, long, value_name = "FILE.parquet")]
+    pub output: PathBuf,
+}
+
 fn date(text: &str) -> Result<EventTime, String> {
     EventTime::parse_date(text).ok_or_else(|| "not a date; write it as YYYY-MM-DD".to_owned())
 }
@@ -315,6 +344,10 @@ fn date(text: &str) -> Result<EventTime, String> {
 fn n_names(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| (1..=portfolio::NAMES_MAX).contains(n));
     number.ok_or_else(|| format!("not a number from 1 to {}", portfolio::NAMES_MAX))
+}
+
+fn n_sessions(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "not a number of sessions".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -364,6 +397,8 @@ mod tests {
             &["technic", "scan", "--data", "x", "--portfolio", "min-variance", "--portfolio-size", "0"],
             &["technic", "scan", "--data", "x", "--holdings", "y"],
             &["technic", "scan", "--data", "x", "--portfolio", "min-variance", "--turnover-max", "0.1"],
+            &["technic", "outcomes", "--data", "x"],
+            &["technic", "outcomes", "--data", "x", "-o", "y", "--every", "0"],
             &["technic", "features", "-o", "x"],
             &["technic", "features", "--data", "x", "--bars", "y", "-o", "x"],
         ] {

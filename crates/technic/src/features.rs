@@ -1,8 +1,6 @@
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::BufWriter;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use anyhow::Context as _;
 use inference::{InferenceStage, TableHistory};
@@ -18,8 +16,8 @@ use schemas::{
 
 use crate::cli::FeaturesArgs;
 use crate::error::Usage;
-use crate::models;
 use crate::progress::Progress;
+use crate::{models, new_file};
 
 /// Symbols whose rows are computed together and written as one row group.
 const SYMBOLS_PER_GROUP: usize = 128;
@@ -61,13 +59,7 @@ pub(crate) fn features(args: &FeaturesArgs) -> anyhow::Result<()> {
     let mut inference = if args.predict { Some(predictor(args, &bars, &plan)?) } else { None };
     let progress = Progress::bar(bars.symbols.len(), "symbols");
     let context = || format!("cannot write `{}`", args.output.display());
-    // Written beside the target and renamed, so that nobody ever reads half a file.
-    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        // As any new file: the umask decides. A temporary file would be the owner's alone.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .with_context(context)?;
+    let temporary = new_file::beside(&args.output).with_context(context)?;
     let n_rows =
         write(&bars, &plan, args.from, inference.as_mut(), temporary.as_file(), &progress).with_context(context)?;
     temporary.persist(&args.output).with_context(context)?;

@@ -7,7 +7,9 @@ mod error;
 mod features;
 mod funnel;
 mod models;
+mod new_file;
 mod newest;
+mod outcomes;
 mod output;
 mod progress;
 mod recompute;
@@ -58,6 +60,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Scan(args) => scan::scan(&args),
         Command::Features(args) => features::features(&args),
+        Command::Outcomes(args) => outcomes::record(&args),
         Command::Models { command } => models::run(&command),
         Command::CheckConfig { config } => {
             let loaded = Config::load(config.as_deref(), Vec::new())?;

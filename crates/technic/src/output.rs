@@ -112,7 +112,6 @@ pub(crate) fn table(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
     ]);
     let price = |price: Option<f64>| price.map_or_else(|| "–".to_owned(), |price| format!("{price:.2}"));
     for (rank, row) in (1..).zip(&scan.results) {
-        let why = row.merit_summary.split_once(": ").map_or(row.merit_summary.as_str(), |(_, why)| why);
         table.add_row([
             rank.to_string(),
             row.symbol.to_string(),
@@ -128,7 +127,7 @@ pub(crate) fn table(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
             row.reward_risk.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.1}")),
             row.position_size.map_or_else(|| "–".to_owned(), |shares| shares.to_string()),
             row.win_prob_10d.map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", 100.0 * share)),
-            why.to_owned(),
+            why_text(row),
         ]);
     }
     align_right(&mut table, &[0, 3, 7, 8, 9, 10, 11, 12, 13]);
@@ -153,6 +152,16 @@ pub(crate) fn table(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
         text.push_str(&portfolio_table(proposal));
     }
     write(path, text.as_bytes())
+}
+
+/// What the summary says behind the score, and what became of the like.
+fn why_text(row: &ResultRow) -> String {
+    let why = row.merit_summary.split_once(": ").map_or(row.merit_summary.as_str(), |(_, why)| why);
+    let outcomes = row.outcomes.as_ref().and_then(|outcomes| {
+        let (mean, hits) = (100.0 * outcomes.mean_10d?, 100.0 * outcomes.hit_10d?);
+        Some(format!("; {} like it: {mean:+.1}% in ten days, {hits:.0}% rose", outcomes.n))
+    });
+    format!("{why}{}", outcomes.unwrap_or_default())
 }
 
 fn portfolio_table(proposal: &Proposal) -> String {

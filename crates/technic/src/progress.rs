@@ -16,6 +16,11 @@ impl Progress {
         Self { bar }
     }
 
+    /// For work within work that is shown.
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+
     /// For a known number of things.
     pub(crate) fn bar(n_total: usize, what: &'static str) -> Self {
         let bar =

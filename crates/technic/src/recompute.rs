@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::Usage;
 use crate::models;
 use crate::newest::{self, Latest, Recomputed};
+use crate::outcomes;
 use crate::progress::Progress;
 
 /// Every symbol's result at one moment, and how it came about.
@@ -82,6 +83,9 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     progress.stage("scoring");
     let setup = ScoringSetup { options: config.scoring.clone(), timeframe, plan, epoch: 0 };
     let mut scoring = ScoringStage::new(setup)?;
+    if let Some(path) = &config.scoring.outcomes {
+        scoring = scoring.with_outcomes(outcomes::read(path)?);
+    }
     let mut out = Vec::new();
     for instrument in instruments {
         scoring.on_batch(ScoringInput::Instrument(instrument), &mut out).context("scoring refused an instrument")?;

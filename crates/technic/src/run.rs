@@ -32,6 +32,7 @@ use crate::cli::ServiceName;
 use crate::config::{Config, Source};
 use crate::models::serving::{Serving, ServingMetrics};
 use crate::models::{self, serving};
+use crate::outcomes;
 use crate::replica;
 
 /// Bars arrive and are scored at this timeframe.
@@ -362,12 +363,15 @@ impl Composition<'_> {
     }
 
     fn scoring(&self, services: &mut Services) -> anyhow::Result<()> {
-        let stage = ScoringStage::new(ScoringSetup {
+        let mut stage = ScoringStage::new(ScoringSetup {
             options: self.config.scoring.clone(),
             timeframe: TIMEFRAME,
             plan: self.plan()?.columns().clone(),
             epoch: start_epoch(),
         })?;
+        if let Some(path) = &self.config.scoring.outcomes {
+            stage = stage.with_outcomes(outcomes::read(path)?);
+        }
         let mut line = self.line("scoring", BatchKind::Prediction, None)?;
         line.with_instruments = true;
         line.refresh /= u32::from(REFRESH_STEPS);

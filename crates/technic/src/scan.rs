@@ -22,6 +22,7 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
         return Err(Usage("`--portfolio` needs `--format table` or `json`".to_owned()).into());
     }
     let mut config = models::config(args.config.as_deref(), &args.models)?;
+    config.scoring.outcomes = args.outcomes.clone().or(config.scoring.outcomes);
     config.scoring.strategy = args.strategy.unwrap_or(config.scoring.strategy);
     let allocation = Allocation::new(&args.portfolio, config.scoring.account.size)?;
     let progress = Progress::spinner();

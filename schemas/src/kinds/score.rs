@@ -88,6 +88,9 @@ pub struct ResultRow {
     /// How the company stands by its reports; `null` without any.
     #[serde(default)]
     pub factors: Option<Box<FactorScores>>,
+    /// What became of past results with a MERIT like this one; absent without recorded results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Box<PastOutcomes>>,
     /// What each risk profile makes of the row.
     #[serde(default)]
     pub profiles: Shared<ProfileVerdict>,
@@ -186,6 +189,22 @@ pub struct SectorZ {
     pub growth_eps_sector_z: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_log_mcap_sector_z: Option<f64>,
+}
+
+/// What became of past results of one bucket of scores, as far as it was known before the bar.
+///
+/// # Units
+/// Means are returns (fractions) over those known; hit rates are the share of all `n` results that rose, 0 … 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PastOutcomes {
+    /// 1 has the lowest scores; there are ten unless many scores are equal.
+    pub bucket: u8,
+    /// Past results in it.
+    pub n: u32,
+    pub mean_5d: Option<f64>,
+    pub hit_5d: Option<f64>,
+    pub mean_10d: Option<f64>,
+    pub hit_10d: Option<f64>,
 }
 
 /// Whether a risk profile shows a row.

@@ -97,6 +97,7 @@ export function DetailPanel({ symbol, entry, theme, isWatched, onWatch, onClose 
           ${tab === "merit" && html`
             <h3>MERIT <b>${fixed(row.merit, 1)}</b></h3>
             <${Parts} parts=${row.breakdown.merit} />
+            ${row.outcomes && html`<p class="hint">${outcomes(row.outcomes)}</p>`}
             <h3>Since this page was opened</h3>
             <${Trace} trace=${entry?.trace ?? null} version=${entry?.changedAt ?? 0} theme=${theme} />
             <h3>Institutional core <b>${fixed(row.ics, 1)}</b></h3>
@@ -185,6 +186,14 @@ function livePlan(plan) {
   const end = plan.exit === undefined ? "" : ` at ${price(plan.exit)}`;
   const advice = plan.advice ? `; stop to ${price(plan.advice.stop)}: ${plan.advice.notes.join(", ")}` : "";
   return `${plan.state}${end} since ${day} (${prices})${advice}`;
+}
+
+/** What became of past results with a like score. @param {NonNullable<import("./types").Row["outcomes"]>} past */
+function outcomes(past) {
+  const after = (/** @type {number} */ days, /** @type {number | null} */ mean, /** @type {number | null} */ hit) =>
+    mean === null || hit === null ? [] : [`${gain(mean, 1)} in ${days} days, ${percent(hit, 0)} rose`];
+  const what = [...after(5, past.mean_5d, past.hit_5d), ...after(10, past.mean_10d, past.hit_10d)].join("; ");
+  return `${past.n} past results like it: ${what || "nothing is known of what followed"}.`;
 }
 
 /** The parts of a score as bars to both sides of zero. @param {{ parts: Record<string, number> }} properties */

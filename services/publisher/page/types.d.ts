@@ -56,6 +56,14 @@ export interface Row {
     avg_surprise_bp: number | null;
     last_surprise_bp: number | null;
   } | null;
+  outcomes?: {
+    bucket: number;
+    n: number;
+    mean_5d: number | null;
+    hit_5d: number | null;
+    mean_10d: number | null;
+    hit_10d: number | null;
+  };
   factors: {
     value_score: number | null;
     quality_factor: number | null;

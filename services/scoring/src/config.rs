@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemas::{Plan, Timeframe};
@@ -21,6 +22,8 @@ pub struct ScoringOptions {
     pub refresh: Duration,
     /// Whose money the trade plans size.
     pub account: Account,
+    /// Where recorded results and what became of them are; whoever makes the stage reads it.
+    pub outcomes: Option<PathBuf>,
     /// How it is traded: a strategy has a risk and a reward of its own, and asks for a rating.
     pub strategy: Strategy,
 }
@@ -41,6 +44,7 @@ impl Default for ScoringOptions {
             min_delta: 0.05,
             refresh: Duration::from_millis(250),
             account: Account::default(),
+            outcomes: None,
             strategy: Strategy::None,
         }
     }

@@ -94,6 +94,13 @@ impl PlayStyle {
         drift_if(self.is_stable()) - drift_if(self.is_high_risk())
     }
 
+    pub const ALL: [Self; 4] = [Self::Stable, Self::Explosive, Self::Hybrid, Self::Neutral];
+
+    /// The style of that published text.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|style| style.as_str() == text)
+    }
+
     /// The published text, part of the column contract.
     pub fn as_str(self) -> &'static str {
         match self {

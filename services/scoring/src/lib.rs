@@ -26,6 +26,7 @@ mod market;
 pub mod merit;
 pub mod meta_experience;
 mod outbox;
+mod outcomes;
 mod peers;
 pub mod percentile;
 mod plan_life;
@@ -55,5 +56,6 @@ mod world;
 
 pub use config::{ScoringOptions, ScoringSetup};
 pub use entry::{FEATURE_COLUMNS, MissingColumn};
+pub use outcomes::OutcomeHistory;
 pub use plan_life::{PlanHistory, PlanLife};
 pub use stage::{REFRESH_STEPS, ScoringInput, ScoringStage};

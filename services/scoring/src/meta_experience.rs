@@ -35,13 +35,15 @@ pub struct Sample {
 /// samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Outcomes {
+    /// Samples, with or without known returns.
+    pub n: usize,
     pub mean: [Option<f64>; HORIZONS.len()],
     pub hit_rate: [Option<f64>; HORIZONS.len()],
 }
 
 impl Outcomes {
     fn of(samples: &[&Sample]) -> Self {
-        let mut outcomes = Self::default();
+        let mut outcomes = Self { n: samples.len(), ..Self::default() };
         for horizon in 0..HORIZONS.len() {
             let known: Vec<f64> = samples.iter().filter_map(|sample| sample.returns[horizon]).collect();
             let n_rises = known.iter().filter(|ret| **ret > 0.0).count();

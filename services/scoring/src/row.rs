@@ -14,7 +14,8 @@ use crate::screen;
 /// Of a reward-to-risk ratio; prices on ticks make it differ a little from the one asked for.
 const REWARD_RISK_DECIMALS: usize = 2;
 
-/// What clients see of a scored row, but for the plan that is followed: that is no part of the row's own bar.
+/// What clients see of a scored row, but for the plan that is followed and what became of its like: those are no part of the
+/// row's own bar.
 pub(crate) fn result_row(
     as_of: SmolStr,
     entry: &Entry,
@@ -76,6 +77,7 @@ pub(crate) fn result_row(
         is_ultra_risky: idea.is_ultra_risky,
         events: entry.facts.events.map(|events| events.view()),
         factors: factors.map(Box::new),
+        outcomes: None,
         profiles: reasons.verdicts(idea, excluded),
         rules: reasons.rules(entry, scored, idea),
         breakdown: breakdown(entry, scored),

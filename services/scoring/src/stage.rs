@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ScoringSetup;
 use crate::entry::{FeatureColumns, MissingColumn, RowInputs};
 use crate::outbox::{Models, Outbox, Parcel, ROWS_PER_BATCH};
+use crate::outcomes::OutcomeHistory;
 use crate::plan_life::PlanLife;
 use crate::table::Table;
 
@@ -109,6 +110,13 @@ impl ScoringStage {
             settled_watermark: None,
             is_unsettled: false,
         })
+    }
+
+    /// Tells every row what became of its like.
+    #[must_use]
+    pub fn with_outcomes(mut self, outcomes: OutcomeHistory) -> Self {
+        self.table.set_outcomes(outcomes);
+        self
     }
 
     /// How many symbols have been seen, ranked or not.

@@ -12,6 +12,7 @@ use crate::idea::Idea;
 use crate::market::Indices;
 use crate::merit::{Band, Merit, MeritFlags};
 use crate::outbox::{Models, Outbox};
+use crate::outcomes::OutcomeHistory;
 use crate::plan_life::{self, PlanLife, Step};
 use crate::reasons::Reasons;
 use crate::row::result_row;
@@ -48,6 +49,8 @@ pub(crate) struct Table {
     watermark: Option<EventTime>,
     as_of: AsOf,
     reasons: Reasons,
+    /// `None` without recorded results.
+    outcomes: Option<OutcomeHistory>,
 }
 
 /// The text of an open time: thousands of rows in a row share it.
@@ -394,6 +397,8 @@ impl Table {
         let factors = self.factors.of(at);
         let mut row = result_row(as_of, &slot.entry, &scored, &idea, instrument, factors, &mut self.reasons);
         row.live_plan = slot.life.view(slot.entry.inputs.close);
+        let open_time = slot.entry.inputs.open_time;
+        row.outcomes = self.outcomes.as_mut().and_then(|outcomes| outcomes.of(merit, open_time));
         out.push(slot.partition, &slot.models, row);
     }
 
@@ -409,6 +414,10 @@ impl Table {
         } else {
             None
         }
+    }
+
+    pub(crate) fn set_outcomes(&mut self, outcomes: OutcomeHistory) {
+        self.outcomes = Some(outcomes);
     }
 
     pub(crate) fn set_watermark(&mut self, watermark: Option<EventTime>) {

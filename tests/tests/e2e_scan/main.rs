@@ -5,6 +5,7 @@
 mod commands;
 mod faults;
 mod features;
+mod outcomes;
 mod portfolio;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ fn ticker(n: usize) -> String {
 }
 
 /// The market under tickers, of seven sectors.
-fn folder(market: &Market, n_symbols: usize) -> TempDir {
+pub(crate) fn folder(market: &Market, n_symbols: usize) -> TempDir {
     let named = market.map(|_, row| {
         let n: usize = row.symbol.as_deref().unwrap()[3..].parse().unwrap();
         vec![MarketRow { symbol: Some(ticker(n)), ..row }]
@@ -120,20 +120,8 @@ fn what_is_held_limits_what_moves() {
 }
 
 #[test]
-fn names_without_enough_returns_are_left_out_and_counted() {
-    // Half of the symbols are young, but old enough to be ranked.
-    let market = Market::generate(420, 260).map(|_, row| {
-        let n: u32 = row.symbol.as_deref().unwrap()[3..].parse().unwrap();
-        if n < 210 && row.day.unwrap() < Market::day_of(160) { vec![] } else { vec![row] }
-    });
-    let dir = folder(&market, 420);
-    let found = portfolio(&dir, &["min-variance"]);
-    let n_young = found["left_out"].as_array().unwrap().iter().find(|left| left["reason"] == "too_few_returns");
-    let n_young = n_young.unwrap_or_else(|| panic!("nobody is too young: {found}"));
-    assert!(number(&n_young["rows"]) > 0.0, "{found}");
-    for position in positions(&found) {
-        assert!(symbol_of(position) >= ticker(210).as_str(), "{position}");
-    }
+fn rows_without_what_a_method_needs_are_left_out_and_counted() {
+    let dir = folder(&Market::generate(140, 260), 140);
     // Without a model nothing is expected of anything.
     let none = run(["scan", "--data", text(dir.path()), "--format", "json", "--portfolio", "mean-variance"]);
     let none = parsed(&none.expect(0, &[]).stdout);

@@ -64,6 +64,7 @@ pub(crate) fn row(text: &str, merit: f64, open_time_ns: i64) -> ResultRow {
         position_size: Some(7),
         setup: None,
         live_plan: None,
+        outcomes: None,
         no_plan: None,
         excluded: None,
         liquidity_note: None,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 /// The fields of a row in their order.
-const FIELDS: [&str; 40] = [
+const FIELDS: [&str; 41] = [
     "symbol",
     "as_of",
     "close",
@@ -42,6 +42,7 @@ const FIELDS: [&str; 40] = [
     "is_ultra_risky",
     "events",
     "factors",
+    "outcomes",
     "profiles",
     "rules",
     "breakdown",
@@ -49,7 +50,7 @@ const FIELDS: [&str; 40] = [
 ];
 
 /// Fields that hold more than one value. A table of plain values leaves them out unless it is asked for them.
-const NESTED: [&str; 7] = ["live_plan", "events", "factors", "profiles", "rules", "breakdown", "freshness"];
+const NESTED: [&str; 8] = ["live_plan", "events", "factors", "outcomes", "profiles", "rules", "breakdown", "freshness"];
 
 /// The field of that name.
 pub(super) fn field(name: &str) -> Option<&'static str> {
