@@ -338,7 +338,7 @@ pub struct OutcomesArgs {
 }
 
 fn date(text: &str) -> Result<EventTime, String> {
-    EventTime::parse_date(text).ok_or_else(|| "not a date; write it as YYYY-MM-DD".to_owned())
+    EventTime::parse_date(text).ok_or_else(|| "no date from 1677 to 2262; write it as YYYY-MM-DD".to_owned())
 }
 
 fn n_names(text: &str) -> Result<usize, String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use schemas::{EXCLUSIONS, ResultRow, Symbol};
 use scoring::profiles::ProfileLimit;
+use scoring::universe::canonical_sector;
 use serde::Serialize;
 
 use crate::recompute::Scan;
@@ -45,6 +46,11 @@ pub(crate) struct Wishes<'a> {
     pub(crate) profile: Option<&'a str>,
 }
 
+/// Whether two names mean one sector: providers have two vocabularies (quirk Q15).
+pub(crate) fn is_same_sector(wanted: &str, sector: &str) -> bool {
+    canonical_sector(wanted).eq_ignore_ascii_case(canonical_sector(sector))
+}
+
 impl Funnel {
     /// Keeps of the results what is wished for, and counts the others. Ranks stay those among all symbols.
     pub(crate) fn select(scan: &mut Scan, wishes: &Wishes) -> Self {
@@ -57,7 +63,7 @@ impl Funnel {
         funnel.retain(&mut scan.results, |row| {
             let sector = row.sector.as_deref().unwrap_or_default();
             let is_wanted =
-                wishes.sectors.is_empty() || wishes.sectors.iter().any(|wanted| wanted.eq_ignore_ascii_case(sector));
+                wishes.sectors.is_empty() || wishes.sectors.iter().any(|wanted| is_same_sector(wanted, sector));
             (!is_wanted).then(|| SECTOR_NOT_WANTED.to_owned())
         });
         funnel.retain(&mut scan.results, |row| {

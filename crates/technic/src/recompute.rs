@@ -58,6 +58,10 @@ pub(crate) fn scan(dir: &Path, as_of: Option<EventTime>, config: &Config, progre
     progress.stage("reading");
     let bars_path = dir.join("daily_bars.parquet");
     let mut bars = ingest::read_daily(&bars_path, &ReadOptions { to: as_of, ..ReadOptions::default() })?;
+    if let Some(as_of) = as_of.filter(|_| bars.symbols.is_empty()) {
+        let as_of = as_of.display(timeframe);
+        return Err(Usage(format!("`{}` has no bars up to {as_of}", bars_path.display())).into());
+    }
     let Reference { instruments, missing_files } = ingest::read_reference(dir, as_of)?;
     watch.lap("read");
 

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use schemas::ResultRow;
+use schemas::{EventTime, ResultRow, Timeframe};
 
 use crate::allocation::Allocation;
 use crate::cli::{ScanArgs, ScanFormat};
 use crate::error::Usage;
-use crate::funnel::{Funnel, Wishes};
+use crate::funnel::{Funnel, Wishes, is_same_sector};
 use crate::models;
 use crate::output::{self, View};
 use crate::progress::Progress;
@@ -28,7 +28,7 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
     let progress = Progress::spinner();
     let mut scan = recompute::scan(&args.data, args.as_of, &config, &progress)?;
     drop(progress);
-    report(&scan);
+    report(&scan, args.as_of);
     let n_scored = scan.results.len();
     let mut funnel = select(&mut scan, args)?;
     let portfolio = allocation.map(|allocation| allocation.of(&scan)).transpose()?;
@@ -52,7 +52,7 @@ pub(crate) fn scan(args: &ScanArgs) -> anyhow::Result<()> {
 fn select(scan: &mut Scan, args: &ScanArgs) -> Result<Funnel, Usage> {
     let is_wanted = |row: &ResultRow| {
         let sector = row.sector.as_deref().unwrap_or_default();
-        args.sectors.iter().any(|wanted| wanted.eq_ignore_ascii_case(sector))
+        args.sectors.iter().any(|wanted| is_same_sector(wanted, sector))
     };
     if !args.sectors.is_empty() && !scan.results.iter().any(is_wanted) {
         let known: BTreeSet<&str> = scan.results.iter().filter_map(|row| row.sector.as_deref()).collect();
@@ -64,7 +64,11 @@ fn select(scan: &mut Scan, args: &ScanArgs) -> Result<Funnel, Usage> {
 }
 
 /// What a reader should know besides the results, on stderr.
-fn report(scan: &Scan) {
+fn report(scan: &Scan, as_of: Option<EventTime>) {
+    if let Some(as_of) = as_of.filter(|as_of| scan.as_of < *as_of) {
+        let [newest, asked] = [scan.as_of, as_of].map(|day| day.display(Timeframe::D1));
+        eprintln!("technic: the newest bars up to {asked} are of {newest}");
+    }
     for file in &scan.missing_files {
         eprintln!("technic: the folder has no `{file}`; what it would tell is missing in the results");
     }

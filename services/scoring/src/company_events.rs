@@ -60,7 +60,7 @@ impl KnownEvents {
             by_day.values().filter(|event| event.eps_actual.is_some()).map(|event| report(event)).collect();
         let date = |event: &CompanyEvent| EventTime(event.date_ns);
         let calendar = Calendar {
-            next_earnings: next.map(|event| date(event)),
+            next_earnings: next.map(date),
             last_earnings: last.map(|event| date(event)),
             last_surprise_was_positive: last.is_some_and(|event| report(event).is_beat),
             dividend_ex: dividend.map(EventTime),
