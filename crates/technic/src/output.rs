@@ -151,7 +151,14 @@ pub(crate) fn table(view: &View, path: Option<&Path>) -> anyhow::Result<()> {
     if let Some(proposal) = portfolio {
         text.push_str(&portfolio_table(proposal));
     }
+    text.push_str(&times(scan));
     write(path, text.as_bytes())
+}
+
+/// How long each stage took, and all of it.
+fn times(scan: &Scan) -> String {
+    let stages = scan.stages.iter().map(|(name, elapsed)| format!("{name} {:.0} ms", milliseconds(*elapsed)));
+    format!("\ntime: {}, in all {:.0} ms\n", stages.collect::<Vec<_>>().join(", "), milliseconds(scan.elapsed))
 }
 
 /// What the summary says behind the score, and what became of the like.
@@ -270,7 +277,7 @@ fn text(text: Option<&SmolStr>) -> Option<String> {
 type FlatColumn = (&'static str, fn(&ResultRow) -> Value);
 
 /// The flat columns, in order. The breakdown is in the JSON only.
-const COLUMNS: [FlatColumn; 37] = [
+const COLUMNS: [FlatColumn; 45] = [
     ("symbol", |row| Value::Text(Some(row.symbol.to_string()))),
     ("as_of", |row| Value::Text(Some(row.as_of.to_string()))),
     ("close", |row| Value::Number(Some(row.close))),
@@ -297,6 +304,11 @@ const COLUMNS: [FlatColumn; 37] = [
     ("reward_risk", |row| Value::Number(row.reward_risk)),
     ("position_size", |row| Value::Number(row.position_size.map(|size| size as f64))),
     ("setup", |row| Value::Text(row.setup.as_ref().map(ToString::to_string))),
+    ("live_plan_state", |row| Value::Text(row.live_plan.as_ref().map(|plan| plan.state.to_string()))),
+    ("live_plan_entry", |row| Value::Number(row.live_plan.as_ref().map(|plan| plan.entry))),
+    ("live_plan_stop", |row| Value::Number(row.live_plan.as_ref().map(|plan| plan.stop))),
+    ("live_plan_target", |row| Value::Number(row.live_plan.as_ref().map(|plan| plan.target))),
+    ("live_plan_fill", |row| Value::Number(row.live_plan.as_ref().and_then(|plan| plan.fill))),
     ("excluded", |row| Value::Text(row.excluded.as_ref().map(ToString::to_string))),
     ("no_plan", |row| Value::Text(row.no_plan.as_ref().map(ToString::to_string))),
     ("liquidity_note", |row| Value::Text(row.liquidity_note.clone())),
@@ -306,6 +318,9 @@ const COLUMNS: [FlatColumn; 37] = [
     ("value_score", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.value_score))),
     ("quality_factor", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.quality_factor))),
     ("growth_score", |row| Value::Number(row.factors.as_ref().and_then(|factors| factors.growth_score))),
+    ("outcomes_n", |row| Value::Number(row.outcomes.as_ref().map(|outcomes| f64::from(outcomes.n)))),
+    ("outcomes_mean_10d", |row| Value::Number(row.outcomes.as_ref().and_then(|outcomes| outcomes.mean_10d))),
+    ("outcomes_hit_10d", |row| Value::Number(row.outcomes.as_ref().and_then(|outcomes| outcomes.hit_10d))),
     ("is_ultra_risky", |row| Value::Text(Some(row.is_ultra_risky.to_string()))),
     ("n_bars", |row| Value::Number(Some(f64::from(row.freshness.n_bars)))),
 ];

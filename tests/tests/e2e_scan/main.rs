@@ -359,13 +359,14 @@ fn a_selection_shows_less_and_ranks_the_same() {
 
 #[test]
 fn every_format_tells_the_same() {
-    let dir = Market::generate(60, 40).folder();
+    let dir = Market::generate(60, 260).folder();
     let mut universe =
         df!("symbol" => ["GEN000"], "name" => ["Comma, \"Quote\" & Co"], "sector" => ["Energy"]).unwrap();
     write_parquet(&dir.path().join(UNIVERSE_FILE), &mut universe);
     let data = text(dir.path());
     let all = rows(&scan_json(dir.path()));
     assert_eq!(all.len(), 60);
+    assert!(all.iter().any(|row| row["live_plan"].is_object()), "no plan is followed");
 
     let csv = run(["scan", "--data", data, "--format", "csv"]).expect(0, &[]).stdout;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
@@ -382,7 +383,11 @@ fn every_format_tells_the_same() {
             let expected = match name.as_str() {
                 "n_bars" => &expected["freshness"][name],
                 "value_score" | "quality_factor" | "growth_score" => &expected["factors"][name],
-                _ => &expected[name],
+                name => match ["live_plan", "outcomes"].iter().find_map(|part| Some((part, name.strip_prefix(*part)?)))
+                {
+                    Some((part, field)) => &expected[part][&field[1..]],
+                    None => &expected[name],
+                },
             };
             let (line, cell) = (&lines[row][at], column.get(row).unwrap());
             match expected {
@@ -410,6 +415,9 @@ fn every_format_tells_the_same() {
     let shown = |row: &Value| table.lines().any(|line| line.split_whitespace().any(|word| word == symbol_of(row)));
     assert!(all[..25].iter().all(shown) && !all[25..].iter().any(shown), "{table}");
     assert!(table.starts_with("as of ") && table.contains("MERIT"), "{table}");
+    let times = table.lines().last().unwrap();
+    let named = ["time: read ", ", indicator ", ", inference ", ", scoring ", ", in all "];
+    assert!(named.iter().all(|name| times.contains(name)), "{times}");
     let file = dir.path().join("scan.json");
     let scan = run(["scan", "--data", data, "--format", "json", "-o", text(&file)]).expect(0, &[]);
     assert_eq!(scan.stdout, "");
