@@ -1,8 +1,8 @@
 //! The indicator engine beside the crate `ta-lib`, in one run:
 //! `bench-indicator [--seconds N] [--json FILE] [--only TEXT] [--target baseline|avx2|avx512]`.
 //!
-//! The peer computes the 55 columns of the plan that TA-Lib has. A full recompute is measured of the same columns, and of all
-//! 91 against the peer's 55; slots always show all 91. Both take turns round by round, so that a busy machine is busy for
+//! The peer computes the 55 columns of the plan that TA-Lib has. Ours are measured of the same columns, and of all 91 against
+//! the peer's 55 where a row says so. Both take turns round by round, so that a busy machine is busy for
 //! both; medians count, and the fastest rounds stand beside them. Bars are generated, and both sides must show the same for
 //! one of them. The peer keeps the columns of one symbol in its buffers, ours hands over blocks of bars while they are in
 //! the cache.
@@ -19,7 +19,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use indicator::{Slot, Target, Values, close_all, plan, recompute_columns, recompute_many};
+use indicator::{Selection, Slot, Target, Values, amend_all, close_all, plan, recompute_columns, recompute_many};
 use schemas::Bar;
 use serde::Serialize;
 
@@ -121,10 +121,8 @@ fn recomputes(bench: &mut Bench) -> anyhow::Result<()> {
         Ok(())
     };
     let n = N_SYMBOLS * N_BARS;
-    let plan = plan();
-    let same: Vec<usize> = COLUMNS.iter().filter_map(|name| plan.index_of(name)).collect();
-    ensure!(same.len() == COLUMNS.len(), "a column of the peer is not in the plan");
-    let all: Vec<usize> = (0..plan.len()).collect();
+    let same = places()?;
+    let all: Vec<usize> = (0..plan().len()).collect();
     for (what, columns) in [("full recompute, the peer's columns", &same), ("full recompute, all columns", &all)] {
         bench.measure(
             (what, 8.0, n),
@@ -145,6 +143,13 @@ fn recomputes(bench: &mut Bench) -> anyhow::Result<()> {
     )
 }
 
+/// The columns that the peer has, in the plan.
+fn places() -> anyhow::Result<Vec<usize>> {
+    let plan = plan();
+    let place = |name: &&str| plan.index_of(name).with_context(|| format!("{name} is not in the plan"));
+    COLUMNS.iter().map(place).collect()
+}
+
 fn closes(bench: &mut Bench) -> anyhow::Result<()> {
     let mut market = Market::new(N_SLOTS, N_HISTORY);
     let mut slots = Vec::new();
@@ -163,82 +168,107 @@ fn closes(bench: &mut Bench) -> anyhow::Result<()> {
     let days: [Vec<Bar>; N_DAYS] = std::array::from_fn(|_| market.next());
     let storage: Vec<usize> = (0..N_SLOTS).collect();
     let random = market::shuffled(N_SLOTS);
-    for (order, amend, close) in [
-        (&storage, "amend, storage order", "close, storage order"),
-        (&random, "amend, random order", "close, random order"),
+    let (same, all) = (Selection::new(places()?), Selection::all());
+    for (order, selection, [amend, close, amends, closes]) in [
+        (
+            &storage,
+            same,
+            ["amend, storage order", "close, storage order", "amend all, storage order", "market-wide close"],
+        ),
+        (
+            &random,
+            same,
+            ["amend, random order", "close, random order", "amend all, random order", "close all, random order"],
+        ),
+        (
+            &storage,
+            all,
+            [
+                "amend, storage order, all columns",
+                "close, storage order, all columns",
+                "amend all, all columns",
+                "market-wide close, all columns",
+            ],
+        ),
     ] {
-        let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
-        bench.measure(
-            (amend, 12.0, N_SLOTS),
-            &mut || {
-                let bars = ours.next().expect("days repeat");
-                for &at in order {
-                    black_box(slots[at].amend(&bars[at]));
-                }
-            },
-            &mut || {
-                let bars = theirs.next().expect("days repeat");
-                for &at in order {
-                    black_box(streams[at].peek(&bars[at])?);
-                }
-                Ok(())
-            },
-        )?;
-        bench.measure(
-            (close, 8.0, N_SLOTS),
-            &mut || {
-                let bars = ours.next().expect("days repeat");
-                for &at in order {
-                    black_box(slots[at].close(&bars[at]));
-                }
-            },
-            &mut || {
-                let bars = theirs.next().expect("days repeat");
-                for &at in order {
-                    black_box(streams[at].update(&bars[at])?);
-                }
-                Ok(())
-            },
-        )?;
+        // As they come in.
+        let days: Vec<Vec<Bar>> = days.iter().map(|bars| order.iter().map(|&at| bars[at]).collect()).collect();
+        // What is asked for once is at hand from then on.
+        close_market(&mut slots, order, &days[0], selection);
+        let mut both = |what, goal, ours: Ours, peer: Peer| {
+            let (mut our_days, mut peer_days) = (days.iter().cycle(), days.iter().cycle());
+            bench.measure(
+                (what, goal, N_SLOTS),
+                &mut || ours(&mut slots, order, our_days.next().expect("days repeat"), selection),
+                &mut || peer(&mut streams, order, peer_days.next().expect("days repeat")),
+            )
+        };
+        both(amend, 12.0, amend_each, peek)?;
+        both(amends, 12.0, amend_market, peek)?;
+        both(close, 8.0, close_each, update)?;
+        both(closes, 18.0, close_market, update)?;
     }
-    let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
-    bench.measure(
-        ("market-wide close", 18.0, N_SLOTS),
-        &mut || close(&mut slots, ours.next().expect("days repeat")),
-        &mut || update(&mut streams, theirs.next().expect("days repeat")),
-    )?;
     let half = N_SLOTS / 2;
+    let (mut ours, mut theirs) = (days.iter().cycle(), days.iter().cycle());
     bench.measure(
         ("market-wide close, two threads", 18.0, N_SLOTS),
         &mut || {
             let bars = ours.next().expect("days repeat");
             let (first, second) = slots.split_at_mut(half);
             std::thread::scope(|scope| {
-                scope.spawn(|| close(first, &bars[..half]));
-                close(second, &bars[half..]);
+                scope.spawn(|| close_market(first, &storage[..half], &bars[..half], same));
+                close_market(second, &storage[..half], &bars[half..], same);
             });
         },
         &mut || {
             let bars = theirs.next().expect("days repeat");
             let (first, second) = streams.split_at_mut(half);
             std::thread::scope(|scope| {
-                let first = scope.spawn(|| update(first, &bars[..half]));
-                update(second, &bars[half..])?;
+                let first = scope.spawn(|| update(first, &storage[..half], &bars[..half]));
+                update(second, &storage[..half], &bars[half..])?;
                 first.join().expect("an update does not panic")
             })
         },
     )
 }
 
-fn close(slots: &mut [Slot], bars: &[Bar]) {
-    close_all(slots, bars, &mut |_, values| {
-        black_box(values);
+type Ours = fn(&mut [Slot], &[usize], &[Bar], Selection);
+type Peer = fn(&mut [Streams], &[usize], &[Bar]) -> anyhow::Result<()>;
+
+fn amend_each(slots: &mut [Slot], places: &[usize], bars: &[Bar], selection: Selection) {
+    for (&at, bar) in places.iter().zip(bars) {
+        black_box(slots[at].amend_selected(bar, selection));
+    }
+}
+
+fn amend_market(slots: &mut [Slot], places: &[usize], bars: &[Bar], selection: Selection) {
+    amend_all(slots, places, bars, selection, &mut |_, row| {
+        black_box(row);
     });
 }
 
-fn update(streams: &mut [Streams], bars: &[Bar]) -> anyhow::Result<()> {
-    for (streams, bar) in streams.iter_mut().zip(bars) {
-        black_box(streams.update(bar)?);
+fn close_each(slots: &mut [Slot], places: &[usize], bars: &[Bar], selection: Selection) {
+    for (&at, bar) in places.iter().zip(bars) {
+        black_box(slots[at].close_selected(bar, selection));
+    }
+}
+
+fn close_market(slots: &mut [Slot], places: &[usize], bars: &[Bar], selection: Selection) {
+    close_all(slots, places, bars, selection, &mut |_, row| {
+        black_box(row);
+    });
+}
+
+fn peek(streams: &mut [Streams], places: &[usize], bars: &[Bar]) -> anyhow::Result<()> {
+    for (&at, bar) in places.iter().zip(bars) {
+        black_box(streams[at].peek(bar)?);
+    }
+    Ok(())
+}
+
+fn update(streams: &mut [Streams], places: &[usize], bars: &[Bar]) -> anyhow::Result<()> {
+    for (&at, bar) in places.iter().zip(bars) {
+        black_box(streams[at].update(bar)?);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 use crate::figure::Figure;
 use crate::input::Past;
 use crate::lane::{Lane, inverses_or_zero};
+use crate::state::state;
 use crate::window::{sum, tail, term};
 use pulp::Simd;
 
@@ -25,11 +26,13 @@ pub(crate) fn buying_pressure<L: Lane>(low: L, close: L, previous_close: L) -> L
     close - low.lower(previous_close)
 }
 
-/// Sums of the 27 bars before the one at hand.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RangeSums<L> {
-    pub(crate) buying_pressure: L,
-    pub(crate) true_range: L,
+state! {
+    /// Sums of the 27 bars before the one at hand.
+    #[derive(Default)]
+    struct RangeSums {
+        buying_pressure: L [Plain],
+        true_range: L [Plain],
+    }
 }
 
 impl<L: Lane> RangeSums<L> {

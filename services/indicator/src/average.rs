@@ -6,18 +6,20 @@ use crate::figure::Figure;
 use crate::input::Past;
 use crate::lane::Lane;
 use crate::spread::{Spread, anchored};
+use crate::state::state;
 use crate::window::{Runs, sum, tail, term};
 
-/// Sums of the closes before the bar at hand, and of their squares.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CloseSums<L> {
-    pub(crate) of_19: L,
-    pub(crate) of_25: L,
-    pub(crate) of_49: L,
-    pub(crate) squares19: L,
-    pub(crate) squares49: L,
-    /// What [`slope20`] needs.
-    pub(crate) slope18: L,
+state! {
+    /// Sums of the closes before the bar at hand, and of their squares.
+    #[derive(Default)]
+    struct CloseSums {
+        of_19: L [Plain],
+        of_25: L [Plain],
+        of_49: L [Plain],
+        squares19: L [Plain],
+        /// What [`slope20`] needs.
+        slope18: L [Plain],
+    }
 }
 
 impl<L: Lane> CloseSums<L> {
@@ -42,13 +44,11 @@ impl<L: Lane> CloseSums<L> {
         sums.extend(2, 3, close);
         let of_25 = sums.total() + tail::<S, L, 1>(close, 24);
         sums.extend(3, 6, close);
-        squares.extend(2, 6, square);
         Self {
             of_19,
             of_25,
             of_49: sums.total() + tail::<S, L, 1>(close, 48),
             squares19,
-            squares49: squares.total() + tail::<S, L, 1>(square, 48),
             slope18: slope18(
                 #[inline(always)]
                 |n| past.close_before(n),
@@ -96,49 +96,24 @@ pub(crate) struct Averages<L> {
     pub(crate) of_20: L,
     pub(crate) of_26: L,
     pub(crate) of_50: L,
-    pub(crate) of_200: L,
     /// Population deviation of 20 closes: that of the Bollinger bands (TA-Lib `BBANDS`).
     pub(crate) deviation20: L,
-    /// Distance of the close from its mean of 50 in sample deviations.
-    ///
-    /// # Source
-    /// Specification §2.2, `TrendStrength50`.
-    pub(crate) trend_strength50: L,
 }
 
 impl<L: Lane> Averages<L> {
-    /// `sum200` is that of the closes, the one at hand included.
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(
-        before: &CloseSums<L>,
-        near: &NearSums<L>,
-        past: &Past<S, L>,
-        close: L,
-        sum200: L,
-    ) -> Self
+    pub(crate) fn new<S: Simd>(before: &CloseSums<L>, near: &NearSums<L>, past: &Past<S, L>, close: L) -> Self
     where
         L: Figure<S>,
     {
         let square = close * close;
         let [sum20, sum50] = [before.of_19 + close, before.of_49 + close];
-        let above = term(
-            #[inline(always)]
-            |age| past.close_run(age) - past.close().spread(past.simd),
-        );
-        let last = close - past.close();
         let of_20 = Spread::new(
             20.0,
             [sum20, before.squares19 + square],
             close,
             #[inline(always)]
-            || anchored::<S, L, 2, 3>(above, last),
-        );
-        let of_50 = Spread::new(
-            50.0,
-            [sum50, before.squares49 + square],
-            close,
-            #[inline(always)]
-            || anchored::<S, L, 6, 1>(above, last),
+            || above_newest::<S, L, 2, 3>(past, close),
         );
         Self {
             of_10: (near.of_9 + close) * (1.0 / 10.0),
@@ -146,11 +121,53 @@ impl<L: Lane> Averages<L> {
             of_20: sum20 * (1.0 / 20.0),
             of_26: (before.of_25 + close) * (1.0 / 26.0),
             of_50: sum50 * (1.0 / 50.0),
-            of_200: sum200 * (1.0 / 200.0),
             deviation20: deviation20(of_20),
-            trend_strength50: trend_strength50(of_50),
         }
     }
+}
+
+/// The squares of the 49 closes before the bar at hand.
+#[inline(always)]
+pub(crate) fn squares49<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> L {
+    sum::<S, L, 6, 1>(term(
+        #[inline(always)]
+        |age| past.close_run(age) * past.close_run(age),
+    ))
+}
+
+/// Distance of the close from its mean of 50 in sample deviations, from the sums of the 49 closes before it and of their
+/// squares.
+///
+/// # Shape
+/// One per bar; the first with bar 50.
+///
+/// # Units
+/// Deviations.
+///
+/// # Source
+/// Specification §2.2, `TrendStrength50`.
+#[inline(always)]
+pub(crate) fn strength50<S: Simd, L: Figure<S>>(past: &Past<S, L>, [sum, squares]: [L; 2], close: L) -> L {
+    trend_strength50(Spread::new(
+        50.0,
+        [sum + close, squares + close * close],
+        close,
+        #[inline(always)]
+        || above_newest::<S, L, 6, 1>(past, close),
+    ))
+}
+
+/// For [`Spread::new`]: what closes are above the newest before the bar at hand.
+#[inline(always)]
+fn above_newest<S: Simd, L: Figure<S>, const RUNS: usize, const TAIL: usize>(
+    past: &Past<S, L>,
+    close: L,
+) -> (L, [L; 2]) {
+    let above = term(
+        #[inline(always)]
+        |age| past.close_run(age) - past.close().spread(past.simd),
+    );
+    anchored::<S, L, RUNS, TAIL>(above, close - past.close())
 }
 
 #[inline(always)]
@@ -206,13 +223,15 @@ pub(crate) fn slope18<L: Lane>(before: impl Fn(usize) -> L + Copy) -> L {
 const MIDDLE: f64 = 9.5;
 const SQUARES: f64 = 665.0;
 
-/// What the slope of averages needs to know of the 19 averages of 20 closes before the bar at hand, counted from the newest
-/// of them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AverageSums<L> {
-    /// The sum of all, each times how far its place is from the middle of 20.
-    slope19: L,
-    oldest: L,
+state! {
+    /// What the slope of averages needs to know of the 19 averages of 20 closes before the bar at hand, counted from the newest
+    /// of them.
+    #[derive(Default)]
+    struct AverageSums {
+        /// The sum of all, each times how far its place is from the middle of 20.
+        slope19: L [Plain],
+        oldest: L [Plain],
+    }
 }
 
 /// How often what an average gained on the one before counts in [`AverageSums::slope19`], oldest first: at age `a`, it is

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::extras::{Extras, Template};
 use crate::plan::{N_COLUMNS, NAMES, need, plan};
+use crate::selection::Selection;
 use crate::slot::Slot;
 use crate::spec::{CANDLESTICKS, Extra, Kind, PlanError};
 
@@ -19,6 +20,7 @@ pub struct IndicatorPlan {
     columns: Plan,
     /// The native columns by place; `None` for all of them.
     selected: Option<Arc<[usize]>>,
+    selection: Selection,
     /// Of each extra column.
     needs: Arc<[u32]>,
     template: Arc<Template>,
@@ -82,6 +84,11 @@ impl IndicatorPlan {
     pub(crate) fn natives(&self) -> impl Iterator<Item = usize> + '_ {
         let selected = self.selected.as_deref();
         (0..self.n_native()).map(move |i| selected.map_or(i, |selected| selected[i]))
+    }
+
+    /// What to ask a slot for.
+    pub(crate) fn selection(&self) -> Selection {
+        self.selection
     }
 
     pub(crate) fn formula_hash(&self) -> u64 {
@@ -161,7 +168,7 @@ impl PlanBuilder {
         Self { native: None, extras: Vec::new() }
     }
 
-    /// Begins with no column at all. The engine computes its columns all the same: they are only left out.
+    /// Begins with no column at all.
     pub fn empty() -> Self {
         Self { native: Some(Vec::new()), extras: Vec::new() }
     }
@@ -253,7 +260,8 @@ impl PlanBuilder {
             selected.is_some() || !extras.is_empty() || columns == plan(),
             "the default plan is the full list"
         );
-        Ok(IndicatorPlan { columns, selected, needs, template, hash })
+        let selection = selected.as_ref().map_or(Selection::all(), |selected| Selection::new(selected.iter().copied()));
+        Ok(IndicatorPlan { columns, selected, selection, needs, template, hash })
     }
 }
 
@@ -360,7 +368,7 @@ impl PlannedSlot {
     /// The row as if the bar closed now. Changes nothing.
     #[must_use]
     pub fn amend(&self, bar: &Bar) -> Vec<f64> {
-        let mut row = self.native(self.slot.amend(bar).as_slice());
+        let mut row = self.native(self.slot.amend_selected(bar, self.plan.selection()).as_slice());
         if let Some(extras) = &self.extras {
             extras.amend(bar, &mut row);
         }
@@ -369,7 +377,7 @@ impl PlannedSlot {
 
     /// Takes in a final bar.
     pub fn close(&mut self, bar: &Bar) -> Vec<f64> {
-        let values = self.slot.close(bar);
+        let values = self.slot.close_selected(bar, self.plan.selection());
         let mut row = self.native(values.as_slice());
         if let Some(extras) = &mut self.extras {
             extras.close(bar, &mut row);
@@ -387,7 +395,7 @@ impl PlannedSlot {
 
     /// Takes in another version of the newest bar in its place. One bar deep, as [`Slot::correct`].
     pub fn correct(&mut self, bar: &Bar) -> Vec<f64> {
-        let values = self.slot.correct(bar);
+        let values = self.slot.correct_selected(bar, self.plan.selection());
         let mut row = self.native(values.as_slice());
         if let Some(extras) = &mut self.extras {
             extras.correct(bar, &mut row);

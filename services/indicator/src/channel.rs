@@ -5,13 +5,16 @@ use pulp::Simd;
 use crate::figure::Figure;
 use crate::input::{N_CLOSES, Past};
 use crate::lane::{Lane, inverses};
+use crate::state::state;
 use crate::window::{Highest, Lowest, term};
 
-/// The extremes of a window.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Channel<L> {
-    pub(crate) high: L,
-    pub(crate) low: L,
+state! {
+    /// The extremes of a window.
+    #[derive(Default)]
+    struct Channel {
+        high: L [Plain],
+        low: L [Plain],
+    }
 }
 
 impl<L: Lane> Channel<L> {
@@ -34,15 +37,17 @@ impl<L: Lane> Channel<L> {
     }
 }
 
-/// Extremes of the bars before the one at hand: of the highs and lows of 13, 19, 25 and 51.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Channels<L> {
-    pub(crate) last_13: Channel<L>,
-    pub(crate) last_19: Channel<L>,
-    pub(crate) last_25: Channel<L>,
-    pub(crate) last_51: Channel<L>,
-    /// The bars up to the newest that has the extreme of 25, itself included.
-    pub(crate) places25: Channel<L>,
+state! {
+    /// Extremes of the bars before the one at hand: of the highs and lows of 13, 19, 25 and 51.
+    #[derive(Default)]
+    struct Channels {
+        last_13: Channel<L> [Plain],
+        last_19: Channel<L> [Plain],
+        last_25: Channel<L> [Plain],
+        last_51: Channel<L> [Plain],
+        /// The bars up to the newest that has the extreme of 25, itself included.
+        places25: Channel<L> [Plain],
+    }
 }
 
 impl<L: Lane> Channels<L> {
@@ -107,18 +112,31 @@ fn place<S: Simd, L: Figure<S>>(simd: S, numbers: impl Fn(usize) -> L::Run, extr
     )
 }
 
-/// The extremes of the 13 bars before the one at hand, alone.
+/// The extremes of the `N` bars before the one at hand, alone.
 #[inline(always)]
-pub(crate) fn range13<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> Channel<L> {
+pub(crate) fn range<S: Simd, L: Figure<S>, const N: usize>(past: &Past<S, L>) -> Channel<L> {
     Channel {
-        high: Highest::new(past.simd, past.high()).with::<0, 13>(
+        high: Highest::new(past.simd, past.high()).with::<0, N>(
             #[inline(always)]
             |age| past.high_run(age),
         ),
-        low: Lowest::new(past.simd, past.low()).with::<0, 13>(
+        low: Lowest::new(past.simd, past.low()).with::<0, N>(
             #[inline(always)]
             |age| past.low_run(age),
         ),
+    }
+}
+
+/// The extremes of the 19 closes before the one at hand.
+#[inline(always)]
+pub(crate) fn closes19<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> Channel<L> {
+    let closes = term(
+        #[inline(always)]
+        |age| past.close_run(age),
+    );
+    Channel {
+        high: Highest::new(past.simd, past.close()).with::<0, 19>(closes),
+        low: Lowest::new(past.simd, past.close()).with::<0, 19>(closes),
     }
 }
 

@@ -173,7 +173,7 @@ impl<S: Simd> Columns<S> {
         }
     }
 
-    /// Makes missing what [`Values::new`](crate::values::Values) does.
+    /// Makes missing what [`Values::set`](crate::values::Values) does.
     #[inline(always)]
     fn mark_missing(&mut self, Chunk { first, n, is_tame }: Chunk) {
         let simd = self.simd;

@@ -2,22 +2,22 @@
 
 use pulp::Simd;
 
-use crate::atr::true_range;
-use crate::average::{Averages, commodity_channel, far19, is_above, slope20};
-use crate::channel::{Channel, distances};
+use crate::atr::{NearRanges, true_range};
+use crate::average::{Averages, NearSums, commodity_channel, far19, is_above, slope20, strength50};
+use crate::channel::{Channel, closes19, distances, range};
 use crate::directional::Directional;
 use crate::ema::Ema;
 use crate::exact::ExactSum;
 use crate::figure::Figure;
-use crate::input::{Input, Past};
+use crate::input::{Input, Past, log_return};
 use crate::kama::{Kama, Paths};
 use crate::lane::inverses_or_zero;
 use crate::macd::Macd;
-use crate::near::Near;
 use crate::plan::{Column, N_COLUMNS};
-use crate::returns::{gap, simple_return};
+use crate::returns::{gap, gap_sum9, simple_return};
 use crate::rsi::Rsi;
 use crate::sar::Sar;
+use crate::selection::Parts;
 use crate::state::state;
 use crate::stochastic::{Lines, Range, Stochastic};
 use crate::supertrend::{HeikinAshi, Supertrend};
@@ -120,20 +120,23 @@ pub(crate) struct Scene<'a, S, L> {
     pub(crate) step: &'a Step<L>,
     /// Before the bar.
     pub(crate) windows: &'a Windows<L>,
-    pub(crate) near: &'a Near<L>,
     pub(crate) past: &'a Past<'a, S, L>,
     pub(crate) bar: &'a Input<L>,
     pub(crate) terms: &'a NewTerms<L>,
+    /// Of the RSI.
+    pub(crate) places: [L; 2],
     pub(crate) n_bars: u32,
+    /// What to compute.
+    pub(crate) parts: Parts,
 }
 
 impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
-    /// Sets the columns; any number where a column is still warming up or undefined.
+    /// Sets the columns of the parts; any number where a column is still warming up or undefined.
     #[inline(always)]
     pub(crate) fn columns(&self, row: &mut [L::Plain; N_COLUMNS]) {
         row[Column::NBars as usize] = self.bar.close.constant(f64::from(self.n_bars)).plain();
-        self.averages(row);
         self.trend(row);
+        self.averages(row);
         self.oscillators(row);
         self.ranges(row);
         self.channels(row);
@@ -144,35 +147,43 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
     #[inline(always)]
     fn averages(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let Self { hot, windows, near, past, bar, .. } = *self;
+        let Self { hot, windows, past, bar, parts, .. } = *self;
+        if !parts.has(Parts::AVERAGES) {
+            return;
+        }
         let close = bar.close;
-        let average = Averages::new(&windows.closes, &near.closes, past, close, hot.sum200.sum);
+        let average = Averages::new(&windows.closes, &NearSums::of(past), past, close);
         set(Column::Sma10, average.of_10);
         set(Column::Sma20, average.of_20);
         set(Column::Sma50, average.of_50);
-        set(Column::Sma200, average.of_200);
         let [of_average, of_exponential] = inverses_or_zero([average.of_26, hot.macd.slow.level]);
         set(Column::Ppo1226Sma, (average.of_12 - average.of_26) * of_average * 100.0);
         set(Column::Ppo1226Ema, hot.macd.oscillator(of_exponential));
         set(Column::LinregSlope20, slope20(windows.closes.slope18, past.close_before(19), close));
-        let inverse_of_20 = average.of_20.inverse();
-        let before = term(
-            #[inline(always)]
-            |n| past.close_before(n),
-        );
-        set(Column::MaSlope20, windows.averages.slope(before, close, average.of_20, inverse_of_20));
-        set(Column::TrendStrength50, average.trend_strength50);
         set(Column::Sma20Above50, is_above(average.of_20, average.of_50));
         let width = average.deviation20 * 2.0;
         set(Column::BbUpper20, average.of_20 + width);
         set(Column::BbMid20, average.of_20);
         set(Column::BbLower20, average.of_20 - width);
+        if parts.has(Parts::SLOPE) {
+            let inverse_of_20 = average.of_20.inverse();
+            let before = term(
+                #[inline(always)]
+                |n| past.close_before(n),
+            );
+            set(Column::MaSlope20, windows.averages.slope(before, close, average.of_20, inverse_of_20));
+        }
+        if parts.has(Parts::STRENGTH) {
+            let sums = [windows.closes.of_49, windows.squares49];
+            set(Column::TrendStrength50, strength50(past, sums, close));
+        }
     }
 
     #[inline(always)]
     fn trend(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
         let Self { hot, step, .. } = *self;
+        set(Column::Sma200, hot.sum200.sum * (1.0 / 200.0));
         set(Column::Ema8, hot.ema8.level);
         set(Column::Ema21, hot.ema21.level);
         set(Column::Ema50, hot.ema50.level);
@@ -197,7 +208,7 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
     #[inline(always)]
     fn oscillators(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let Self { hot, step, windows, past, bar, .. } = *self;
+        let Self { hot, step, windows, past, bar, parts, .. } = *self;
         let close = bar.close;
         set(Column::Rsi14, step.rsi);
         let [plus, minus] = hot.directional.indicators();
@@ -206,120 +217,143 @@ impl<S: Simd, L: Figure<S>> Scene<'_, S, L> {
         set(Column::Adx14, hot.directional.index);
         set(Column::StochK, step.stochastic.fast);
         set(Column::StochD, step.stochastic.slow);
-        let [of_5, of_14] = windows.extremes.rsis.lines(self.terms.rsi_places);
-        set(Column::Stochrsi1453K, of_5.fast);
-        set(Column::Stochrsi1453D, of_5.slow);
-        set(Column::Stochrsi14143K, of_14.fast);
-        set(Column::Stochrsi14143D, of_14.slow);
         set(Column::Willr14, step.range14.williams(close));
-        let price = term(
-            #[inline(always)]
-            |age| past.prices(age),
-        );
-        let channel = commodity_channel(
-            bar.price(),
-            windows.prices19,
-            #[inline(always)]
-            |level| far19(past.simd, price, level),
-        );
-        set(Column::Cci20, channel);
+        if parts.has(Parts::RSIS) {
+            let [of_5, of_14] = windows.extremes.rsis.lines(self.places);
+            set(Column::Stochrsi1453K, of_5.fast);
+            set(Column::Stochrsi1453D, of_5.slow);
+            set(Column::Stochrsi14143K, of_14.fast);
+            set(Column::Stochrsi14143D, of_14.slow);
+        }
+        if parts.has(Parts::COMMODITY) {
+            let price = term(
+                #[inline(always)]
+                |age| past.prices(age),
+            );
+            let channel = commodity_channel(
+                bar.price(),
+                windows.prices19,
+                #[inline(always)]
+                |level| far19(past.simd, price, level),
+            );
+            set(Column::Cci20, channel);
+        }
     }
 
     #[inline(always)]
     fn ranges(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let Self { hot, step, windows, near, bar, terms, .. } = *self;
+        let Self { hot, step, windows, past, bar, terms, parts, .. } = *self;
         let atr14 = hot.atr14.level;
         set(Column::Trange, step.true_range);
         set(Column::Atr14, atr14);
         set(Column::AtrPct14, atr14 * bar.inverse);
         set(Column::Natr14, atr14 * bar.inverse * 100.0);
-        set(Column::AtrPctSimple14, near.ranges.mean_range14(step.true_range) * bar.inverse);
-        let oscillator = near.ranges.ultimate_oscillator(&windows.ranges, terms.buying, step.true_range);
-        set(Column::Ultosc71428, oscillator);
+        if parts.has(Parts::RANGES) {
+            let near = NearRanges::of(past);
+            set(Column::AtrPctSimple14, near.mean_range14(step.true_range) * bar.inverse);
+            set(Column::Ultosc71428, near.ultimate_oscillator(&windows.ranges, terms.buying, step.true_range));
+        }
     }
 
     #[inline(always)]
     fn channels(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let bar = self.bar;
+        let Self { past, bar, parts, .. } = *self;
         let extremes = &self.windows.extremes;
-        let channels = &extremes.channels;
-        let near = &self.near.extremes;
-        let [up, down, difference] = channels.aroon(bar.high, bar.low);
-        set(Column::AroonUp25, up);
-        set(Column::AroonDown25, down);
-        set(Column::Aroonosc25, difference);
-        let last_20 = channels.last_19.with(bar.high, bar.low);
-        set(Column::DonchianUp20, last_20.high);
-        set(Column::DonchianMid20, last_20.middle());
-        set(Column::DonchianLo20, last_20.low);
-        let last_5 = near.last_4.with(bar.high, bar.low);
-        set(Column::High5, last_5.high);
-        set(Column::Low5, last_5.low);
-        let last_10 = near.last_9.with(bar.high, bar.low);
-        set(Column::High10, last_10.high);
-        set(Column::Low10, last_10.low);
-        let conversion = near.last_8.with(bar.high, bar.low).middle();
-        let base = channels.last_25.with(bar.high, bar.low).middle();
-        set(Column::IchimokuTenkan, conversion);
-        set(Column::IchimokuKijun, base);
-        set(Column::IchimokuSpanA, (conversion + base) * 0.5);
-        set(Column::IchimokuSpanB, channels.last_51.with(bar.high, bar.low).middle());
-        let [of_high20, of_low20] = distances(near.closes19, bar.close);
-        set(Column::PctFromHigh20, of_high20 * 100.0);
-        set(Column::PctFromLow20, of_low20 * 100.0);
-        let [of_high252, of_low252] = distances(extremes.year, bar.close);
-        set(Column::DistHigh252, of_high252);
-        set(Column::DistLow252, of_low252);
+        if parts.has(Parts::CHANNELS) {
+            let channels = &extremes.channels;
+            let [up, down, difference] = channels.aroon(bar.high, bar.low);
+            set(Column::AroonUp25, up);
+            set(Column::AroonDown25, down);
+            set(Column::Aroonosc25, difference);
+            let last_20 = channels.last_19.with(bar.high, bar.low);
+            set(Column::DonchianUp20, last_20.high);
+            set(Column::DonchianMid20, last_20.middle());
+            set(Column::DonchianLo20, last_20.low);
+            let conversion = range::<S, L, 8>(past).with(bar.high, bar.low).middle();
+            let base = channels.last_25.with(bar.high, bar.low).middle();
+            set(Column::IchimokuTenkan, conversion);
+            set(Column::IchimokuKijun, base);
+            set(Column::IchimokuSpanA, (conversion + base) * 0.5);
+            set(Column::IchimokuSpanB, channels.last_51.with(bar.high, bar.low).middle());
+        }
+        if parts.has(Parts::LEVELS) {
+            let last_5 = range::<S, L, 4>(past).with(bar.high, bar.low);
+            set(Column::High5, last_5.high);
+            set(Column::Low5, last_5.low);
+            let last_10 = range::<S, L, 9>(past).with(bar.high, bar.low);
+            set(Column::High10, last_10.high);
+            set(Column::Low10, last_10.low);
+        }
+        if parts.has(Parts::CLOSES) {
+            let [of_high20, of_low20] = distances(closes19(past), bar.close);
+            set(Column::PctFromHigh20, of_high20 * 100.0);
+            set(Column::PctFromLow20, of_low20 * 100.0);
+        }
+        if parts.has(Parts::YEAR) {
+            let [of_high252, of_low252] = distances(extremes.year, bar.close);
+            set(Column::DistHigh252, of_high252);
+            set(Column::DistLow252, of_low252);
+        }
     }
 
     #[inline(always)]
     fn volumes(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let Self { hot, step, windows, bar, terms, .. } = *self;
+        let Self { hot, step, windows, bar, terms, parts, .. } = *self;
         set(Column::Obv, hot.volume.on_balance);
         set(Column::Ad, hot.volume.distribution);
         set(Column::Adosc310, hot.volume.oscillator());
-        set(Column::Mfi14, windows.flows.money_flow_index(terms.flow_up, terms.flow_down));
-        let new = VolumeSums {
-            volume: bar.volume,
-            flow: step.flow,
-            price_volume: terms.price_volume,
-            dollars: terms.dollars,
-        };
-        let window = windows.volumes.with(&new);
-        set(Column::Cmf20, window.money_flow);
-        set(Column::Vwap20, window.average_price);
-        set(Column::Rvol20, window.relative_volume);
-        set(Column::DollarVol20, window.dollar_volume);
-        set(Column::VolSpikeRatio, window.dollar_ratio);
+        if parts.has(Parts::FLOWS) {
+            set(Column::Mfi14, windows.flows.money_flow_index(terms.flow_up, terms.flow_down));
+        }
+        if parts.has(Parts::VOLUMES) {
+            let new = VolumeSums {
+                volume: bar.volume,
+                flow: step.flow,
+                price_volume: terms.price_volume,
+                dollars: terms.dollars,
+            };
+            let window = windows.volumes.with(&new);
+            set(Column::Cmf20, window.money_flow);
+            set(Column::Vwap20, window.average_price);
+            set(Column::Rvol20, window.relative_volume);
+            set(Column::DollarVol20, window.dollar_volume);
+            set(Column::VolSpikeRatio, window.dollar_ratio);
+        }
     }
 
     #[inline(always)]
     fn returns(&self, row: &mut [L::Plain; N_COLUMNS]) {
         let mut set = |column: Column, value: L| row[column as usize] = value.plain();
-        let Self { step, windows, past, bar, terms, .. } = *self;
-        set(Column::Ret1d, terms.gain);
-        for (column, n) in [
-            (Column::Ret5d, 5),
-            (Column::Ret21d, 21),
-            (Column::Ret63d, 63),
-            (Column::Ret126d, 126),
-            (Column::Ret252d, 252),
-        ] {
-            set(column, simple_return(past, bar.close, n));
-        }
+        let Self { step, windows, past, bar, terms, parts, .. } = *self;
         let of_10 = simple_return(past, bar.close, 10);
-        set(Column::Ret10d, of_10);
         set(Column::Roc10, of_10 * 100.0);
         set(Column::Mom10, bar.close - past.close_before(10));
-        let [of_10, of_20, of_60] = windows.returns.realised_volatilities(past, terms.gain);
-        set(Column::VolRealized10, of_10);
-        set(Column::VolRealized20, of_20);
-        set(Column::VolRealized60, of_60);
-        set(Column::Hv20, windows.returns.historical_volatility(past, terms.log_gain));
-        set(Column::GapPct, gap(past, bar));
-        set(Column::GapMean10, (step.gap_size + self.near.gaps9) * (1.0 / 10.0));
+        if parts.has(Parts::RETURNS) {
+            set(Column::Ret1d, terms.gain);
+            set(Column::Ret10d, of_10);
+            for (column, n) in [
+                (Column::Ret5d, 5),
+                (Column::Ret21d, 21),
+                (Column::Ret63d, 63),
+                (Column::Ret126d, 126),
+                (Column::Ret252d, 252),
+            ] {
+                set(column, simple_return(past, bar.close, n));
+            }
+        }
+        if parts.has(Parts::VOLATILITIES) {
+            let [of_10, of_20, of_60] = windows.returns.realised_volatilities(past, terms.gain);
+            set(Column::VolRealized10, of_10);
+            set(Column::VolRealized20, of_20);
+            set(Column::VolRealized60, of_60);
+            set(Column::Hv20, windows.returns.historical_volatility(past, log_return(terms.gain)));
+        }
+        if parts.has(Parts::GAPS) {
+            set(Column::GapPct, gap(past, bar));
+            set(Column::GapMean10, (step.gap_size + gap_sum9(past)) * (1.0 / 10.0));
+        }
     }
 }

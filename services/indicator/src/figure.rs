@@ -30,19 +30,22 @@ pub(crate) trait Figure<S: Simd>: Lane {
     /// As [`run`](Self::run), of constants.
     fn weights(simd: S, window: &[f64], age: usize) -> Self::Run;
 
-    /// `yes` where at least `first` and fewer than `end` numbers of the run are newer, else `no`.
-    fn select_ages(simd: S, first: usize, end: usize, yes: Self::Run, no: Self::Run) -> Self::Run;
-
     /// The numbers of `N` ages from one on, newest first; at most eight.
     fn ages<const N: usize>(run: impl Fn(usize) -> Self::Run, age: usize) -> [Self; N];
 
-    /// All accumulators in one, always in the same order.
-    fn collapse(accumulators: [Self::Run; N_ACCUMULATORS], join: impl Fn(Self, Self) -> Self) -> Self;
+    /// All accumulators in one, always in the same order: that in which halves of a register are added to each other.
+    fn total(accumulators: [Self::Run; N_ACCUMULATORS]) -> Self;
+
+    /// The highest number of all accumulators.
+    fn highest(accumulators: [Self::Run; N_ACCUMULATORS]) -> Self;
+
+    /// The lowest number of all accumulators.
+    fn lowest(accumulators: [Self::Run; N_ACCUMULATORS]) -> Self;
 }
 
 #[inline(always)]
 fn collapse<L: Copy>([a0, a1, a2, a3, b0, b1, b2, b3]: [L; N_ACCUMULATORS], join: impl Fn(L, L) -> L) -> L {
-    join(join(join(a0, b0), join(a1, b1)), join(join(a2, b2), join(a3, b3)))
+    join(join(join(a0, b0), join(a2, b2)), join(join(a1, b1), join(a3, b3)))
 }
 
 impl<S: Simd> Figure<S> for Lanes<S> {
@@ -71,11 +74,6 @@ impl<S: Simd> Figure<S> for Lanes<S> {
     }
 
     #[inline(always)]
-    fn select_ages(_: S, _: usize, _: usize, yes: Self, _: Self) -> Self {
-        yes
-    }
-
-    #[inline(always)]
     #[expect(clippy::needless_range_loop, reason = "iterators of arrays are not compiled for a dispatch target")]
     fn ages<const N: usize>(run: impl Fn(usize) -> Self, age: usize) -> [Self; N] {
         let mut numbers = [run(age); N];
@@ -86,8 +84,22 @@ impl<S: Simd> Figure<S> for Lanes<S> {
     }
 
     #[inline(always)]
-    fn collapse(accumulators: [Self; N_ACCUMULATORS], join: impl Fn(Self, Self) -> Self) -> Self {
-        collapse(accumulators, join)
+    fn total(accumulators: [Self; N_ACCUMULATORS]) -> Self {
+        collapse(
+            accumulators,
+            #[inline(always)]
+            |one, other| one + other,
+        )
+    }
+
+    #[inline(always)]
+    fn highest(accumulators: [Self; N_ACCUMULATORS]) -> Self {
+        collapse(accumulators, Self::higher)
+    }
+
+    #[inline(always)]
+    fn lowest(accumulators: [Self; N_ACCUMULATORS]) -> Self {
+        collapse(accumulators, Self::lower)
     }
 }
 
@@ -129,35 +141,38 @@ impl<S: Simd> Figure<S> for f64 {
     }
 
     #[inline(always)]
-    fn select_ages(simd: S, first: usize, end: usize, yes: Run<S>, no: Run<S>) -> Run<S> {
-        let ages = Run { simd, numbers: [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0] };
-        let is_late = ages.is_below(ages.constant(end as f64));
-        if first == 0 {
-            return Run::select(is_late, yes, no);
-        }
-        Run::select(Run::both(is_late, ages.is_at_least(ages.constant(first as f64))), yes, no)
-    }
-
-    #[inline(always)]
     fn ages<const N: usize>(run: impl Fn(usize) -> Run<S>, age: usize) -> [f64; N] {
+        // A run that ends with the oldest of them does not reach beyond a window.
+        let first = (age + N).saturating_sub(N_RUN);
+        let run = run(first).numbers;
         let mut numbers = [0.0; N];
-        let run = run(age).numbers;
         for i in 0..N {
-            numbers[i] = run[N_RUN - 1 - i];
+            numbers[i] = run[N_RUN - 1 - (age - first) - i];
         }
         numbers
     }
 
     #[inline(always)]
-    fn collapse(accumulators: [Run<S>; N_ACCUMULATORS], join: impl Fn(f64, f64) -> f64) -> f64 {
-        collapse_run(accumulators[0], join)
+    fn total([run, ..]: [Run<S>; N_ACCUMULATORS]) -> f64 {
+        run.simd.reduce_sum_f64s(run.fold(S::add_f64s))
+    }
+
+    #[inline(always)]
+    fn highest([run, ..]: [Run<S>; N_ACCUMULATORS]) -> f64 {
+        let register = run.fold(higher);
+        if S::F64_LANES > 1 { run.simd.reduce_max_f64s(register) } else { first::<S>(register) }
+    }
+
+    #[inline(always)]
+    fn lowest([run, ..]: [Run<S>; N_ACCUMULATORS]) -> f64 {
+        let register = run.fold(lower);
+        if S::F64_LANES > 1 { run.simd.reduce_min_f64s(register) } else { first::<S>(register) }
     }
 }
 
 #[inline(always)]
-pub(crate) fn collapse_run<S: Simd>(run: Run<S>, join: impl Fn(f64, f64) -> f64) -> f64 {
-    let [a7, a6, a5, a4, a3, a2, a1, a0] = run.numbers;
-    collapse([a0, a1, a2, a3, a4, a5, a6, a7], join)
+fn first<S: Simd>(register: S::f64s) -> f64 {
+    pulp::bytemuck::cast_slice(std::slice::from_ref(&register))[0]
 }
 
 const N_RUN: usize = 8;
@@ -173,6 +188,21 @@ impl<S: Simd> Run<S> {
     #[inline(always)]
     fn registers(&self) -> &[S::f64s] {
         pulp::bytemuck::cast_slice(&self.numbers)
+    }
+
+    /// Halves of the registers joined with each other until one is left.
+    #[inline(always)]
+    fn fold(self, join: impl Fn(S, S::f64s, S::f64s) -> S::f64s) -> S::f64s {
+        let mut registers = [self.registers()[0]; N_RUN];
+        registers[..N_RUN / S::F64_LANES].copy_from_slice(self.registers());
+        let mut n = N_RUN / S::F64_LANES;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                registers[i] = join(self.simd, registers[i], registers[i + n]);
+            }
+        }
+        registers[0]
     }
 
     #[inline(always)]

@@ -6,7 +6,8 @@
 //! | one symbol, all columns | [`Slot`] |
 //! | one symbol, columns of your choice | [`PlanBuilder`], [`IndicatorPlan`], [`PlannedSlot`] |
 //! | all bars of many symbols at once | [`recompute_columns`], [`recompute_rows`], [`recompute_many`], side by side in SIMD lanes |
-//! | a final bar for each of many symbols | [`close_all`] |
+//! | a forming or a final bar for each of many symbols | [`amend_all`], [`close_all`] |
+//! | some columns only, whichever of these | [`Selection`] |
 //! | a stream of bar batches, late rows, restarts | [`IndicatorStage`] |
 //!
 //! The rules are the same everywhere. A final bar is closed, a forming one is amended: that shows what closing it would
@@ -56,6 +57,7 @@ mod exact;
 mod extras;
 mod figure;
 mod formula;
+mod group;
 mod input;
 mod intraday;
 mod kama;
@@ -64,13 +66,13 @@ mod lanes;
 mod logarithm;
 mod macd;
 mod market;
-mod near;
 mod ohlcv;
 mod plan;
 mod recompute;
 mod returns;
 mod rsi;
 mod sar;
+mod selection;
 mod single;
 mod slot;
 mod snapshot;
@@ -93,10 +95,11 @@ mod windows;
 
 pub use builder::{IndicatorOptions, IndicatorPlan, PlanBuilder, PlanErrors, PlannedSlot};
 pub use catalogue::{Entry, catalogue, refused_functions};
-pub use market::close_all;
+pub use market::{amend_all, close_all};
 pub use ohlcv::Ohlcv;
 pub use plan::{need, needs_range, plan};
 pub use recompute::{recompute, recompute_columns, recompute_many, recompute_newest, recompute_rows};
+pub use selection::Selection;
 pub use single::{
     AccumulationDistribution, Adx, Aroon, AroonValue, Atr, Bands, Bollinger, Cci, ChaikinOscillator, Cmf, Dema,
     Donchian, Ema, HeikinAshi, HeikinAshiBar, HistoricalVolatility, Ichimoku, IchimokuValue, Kama, Keltner,

@@ -5,21 +5,22 @@ use std::borrow::Cow;
 use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
-use crate::channel::{Channel, range13, year};
+use crate::channel::{Channel, range, year};
 use crate::columns::track::N_CHUNK as N_BLOCK;
 use crate::columns::{Columns, Wanted};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{
     Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_REPLACED, N_RETURNS, N_RSIS, N_TRUE_RANGES,
-    N_VOLUMES, Past, Terms,
+    N_VOLUMES, Past, Terms, log_return,
 };
 use crate::kama::Paths;
 use crate::lane::Lane as _;
 use crate::lanes::Lanes;
-use crate::near::{Near, NearExtremes};
 use crate::plan::N_COLUMNS;
+use crate::selection::Parts;
 use crate::slot::{Slot, is_impossible};
 use crate::state::State as _;
+use crate::stochastic::{last_rsis, rsi_places};
 use crate::target::dispatch;
 use crate::terms::NewTerms;
 use crate::values::{ColumnBlock, Row, Values, mark_missing};
@@ -341,7 +342,8 @@ impl<S: Simd> Group<S> {
             let i = start + at;
             let bar = self.input(at, i >= first_inverse);
             let past = self.past(at);
-            let last_13 = if i >= first_placed { range13(&past) } else { Channel { high: bar.high, low: bar.low } };
+            let last_13 =
+                if i >= first_placed { range::<S, _, 13>(&past) } else { Channel { high: bar.high, low: bar.low } };
             let step = step(hot, &past, &bar, n_before, Paths::of(&past), last_13);
             let n_bars = n_before + 1;
             let is_newest =
@@ -349,10 +351,10 @@ impl<S: Simd> Group<S> {
             let mut newest = segments.iter().enumerate().filter(|(_, segment)| is_newest(segment));
             if let Some(first) = newest.next() {
                 let windows = Windows::of(&past, WindowExtremes::of(&past, year(&past)));
-                let near = Near::of(&past, NearExtremes::of(&past));
-                let terms = NewTerms::new(&past, near.extremes.rsis, &bar, &step);
-                let (step, bar) = (&step, &bar);
-                Scene { hot, step, windows: &windows, near: &near, past: &past, bar, terms: &terms, n_bars }
+                let terms = NewTerms::new(&past, &bar);
+                let places = rsi_places(last_rsis(&past, 0), step.rsi);
+                let (step, bar, parts) = (&step, &bar, Parts::ALL);
+                Scene { hot, step, windows: &windows, past: &past, bar, terms: &terms, places, n_bars, parts }
                     .columns(&mut row.0);
                 mark_missing(self.simd, &mut row.0, n_bars);
                 let numbers: [&[f64]; N_COLUMNS] =
@@ -362,8 +364,7 @@ impl<S: Simd> Group<S> {
                 }
             }
             if i >= first_kept {
-                // No window reads the place of an RSI.
-                let terms = NewTerms::new(&past, [last_13; 2], &bar, &step);
+                let terms = NewTerms::new(&past, &bar);
                 self.keep_terms(at, &bar, &step, &terms);
             }
             self.keep(at, &bar, &step);
@@ -424,7 +425,7 @@ impl<S: Simd> Group<S> {
     #[inline(always)]
     fn keep_terms(&mut self, at: usize, bar: &Input<Lanes<S>>, step: &Step<Lanes<S>>, terms: &NewTerms<Lanes<S>>) {
         self.returns[N_RETURNS + at] = terms.gain;
-        self.log_returns[N_LOG_RETURNS + at] = terms.log_gain;
+        self.log_returns[N_LOG_RETURNS + at] = log_return(terms.gain);
         self.replaced[N_REPLACED + at] = bar.close - self.past(at).close_before(20);
         self.true_ranges[N_TRUE_RANGES + at] = step.true_range;
         self.buying[N_TRUE_RANGES + at] = terms.buying;

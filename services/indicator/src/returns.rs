@@ -4,6 +4,7 @@ use crate::figure::Figure;
 use crate::input::{Input, Past};
 use crate::lane::Lane;
 use crate::spread::{Spread, anchored};
+use crate::state::state;
 use crate::window::{Moments, sum, term};
 
 /// Sessions a year, to annualise.
@@ -24,13 +25,15 @@ pub(crate) fn simple_return<S: Simd, L: Figure<S>>(past: &Past<S, L>, close: L, 
     (close - past.close_before(n)) * past.inverse_before(n)
 }
 
-/// Sums of the returns before the bar at hand, and of their squares.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ReturnSums<L> {
-    pub(crate) of_9: [L; 2],
-    pub(crate) of_19: [L; 2],
-    pub(crate) of_59: [L; 2],
-    pub(crate) log_of_19: [L; 2],
+state! {
+    /// Sums of the returns before the bar at hand, and of their squares.
+    #[derive(Default)]
+    struct ReturnSums {
+        of_9: [L; 2] [Plain],
+        of_19: [L; 2] [Plain],
+        of_59: [L; 2] [Plain],
+        log_of_19: [L; 2] [Plain],
+    }
 }
 
 impl<L: Lane> ReturnSums<L> {

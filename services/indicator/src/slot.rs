@@ -1,19 +1,19 @@
 use pulp::{Simd, WithSimd};
 use schemas::{Bar, BarFlags};
 
-use crate::channel::{Channel, Channels, N_YEAR, range13, year};
+use crate::channel::{Channel, N_YEAR, range};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{Input, N_CLOSES, Past};
-use crate::kama::Paths;
-use crate::near::{Near, NearExtremes};
-use crate::plan::N_COLUMNS;
+use crate::kama::{Paths, near_path};
+use crate::plan::NEED_MAX;
+use crate::selection::{Parts, Selection};
 use crate::state::{State, Unit};
-use crate::stochastic::RsiPlaces;
+use crate::stochastic::{RsiPlaces, last_rsis, rsi_places};
 use crate::tapes::{Entry, Offset, Tapes};
 use crate::target::dispatch;
 use crate::terms::NewTerms;
 use crate::values::Values;
-use crate::windows::{WindowExtremes, Windows};
+use crate::windows::{Known, Windows};
 
 /// Everything the columns need to know of one symbol's past bars: plain data of a fixed size.
 ///
@@ -26,7 +26,7 @@ pub struct Slot {
     pub(crate) before: Head,
     pub(crate) tapes: Tapes,
     /// What the tapes hold, as long as it is fresh: then a bar need not look at them.
-    windows: Windows<f64>,
+    pub(crate) windows: Windows<f64>,
 }
 
 /// The part of a slot that every bar changes.
@@ -35,14 +35,14 @@ pub(crate) struct Head {
     /// Bars of the current segment.
     pub(crate) n_bars: u32,
     pub(crate) offset: Offset,
-    /// Whether the windows are those of this head.
-    pub(crate) is_fresh: bool,
+    /// Of what the windows are those of this head.
+    pub(crate) fresh: Parts,
     pub(crate) hot: Hot<f64>,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { n_bars: 0, offset: Offset::default(), is_fresh: false, hot: Hot::filled(0.0) }
+        Self { n_bars: 0, offset: Offset::default(), fresh: Parts::NONE, hot: Hot::filled(0.0) }
     }
 }
 
@@ -50,18 +50,33 @@ impl Slot {
     /// The columns as if the bar closed now. Changes nothing.
     #[must_use]
     pub fn amend(&self, bar: &Bar) -> Values {
-        if is_impossible(bar) {
-            return Values::missing();
+        self.amend_selected(bar, Selection::all())
+    }
+
+    /// As [`amend`](Self::amend), some columns only; others may be missing.
+    #[must_use]
+    pub fn amend_selected(&self, bar: &Bar, selection: Selection) -> Values {
+        let mut values = Values::missing();
+        if !is_impossible(bar) {
+            dispatch(Amend { slot: self, bar, parts: selection.parts(), values: &mut values });
         }
-        dispatch(Amend { slot: self, bar })
+        values
     }
 
     /// Takes in a final bar.
     pub fn close(&mut self, bar: &Bar) -> Values {
-        if is_impossible(bar) {
-            return Values::missing();
+        self.close_selected(bar, Selection::all())
+    }
+
+    /// As [`close`](Self::close), some columns only; others may be missing.
+    ///
+    /// What follows is fastest for columns that were among those of the bar before; any others can be asked for.
+    pub fn close_selected(&mut self, bar: &Bar, selection: Selection) -> Values {
+        let mut values = Values::missing();
+        if !is_impossible(bar) {
+            dispatch(Close { slot: self, bar, parts: selection.parts(), values: &mut values });
         }
-        dispatch(Close { slot: self, bar })
+        values
     }
 
     /// Takes in a final bar as [`close`](Self::close) does, without computing the columns.
@@ -77,12 +92,17 @@ impl Slot {
     /// On an empty slot it closes the bar. One bar deep: the versions of the newest bar may follow each other, the bars
     /// before it are settled.
     pub fn correct(&mut self, bar: &Bar) -> Values {
+        self.correct_selected(bar, Selection::all())
+    }
+
+    /// As [`correct`](Self::correct), some columns only; others may be missing.
+    pub fn correct_selected(&mut self, bar: &Bar, selection: Selection) -> Values {
         if is_impossible(bar) {
             return Values::missing();
         }
         self.head = self.before;
-        self.head.is_fresh = false;
-        self.close(bar)
+        self.head.fresh = Parts::NONE;
+        self.close_selected(bar, selection)
     }
 
     /// Makes the past comparable with prices that a split has multiplied by `price_factor`, and share counts that it has
@@ -100,7 +120,7 @@ impl Slot {
             });
         }
         self.tapes.rescale(price_factor);
-        self.head.is_fresh = false;
+        self.head.fresh = Parts::NONE;
     }
 
     /// Bars of the current segment.
@@ -108,56 +128,56 @@ impl Slot {
         self.head.n_bars
     }
 
-    /// As [`close`](Self::close), inside a dispatch. The bar must be possible.
+    /// The one body behind amend and close, so that they cannot disagree. After `n_before` bars of the segment, or any
+    /// number of them behind which nothing warms up any more.
     #[inline(always)]
-    pub(crate) fn close_with<S: Simd>(&mut self, simd: S, bar: &Bar) -> Values {
-        let (stepped, carried, values) = self.calc(simd, bar);
-        self.take_in(&stepped);
-        self.refresh(simd, Some(carried));
-        values
-    }
-
-    /// The one body behind amend and close, so that they cannot disagree.
-    #[inline(always)]
-    fn calc<S: Simd>(&self, simd: S, bar: &Bar) -> (Stepped, Carried, Values) {
-        self.tapes.load();
+    fn calc<S: Simd>(&self, simd: S, bar: &Bar, n_before: u32, parts: Parts, values: &mut Values) -> Stepped {
         let past = self.past(simd);
         let found;
-        let windows = if self.head.is_fresh {
+        let windows = if self.head.fresh.has(parts) {
             &self.windows
         } else {
-            found = simd.vectorize(FindWindows { past: &past, of_year: None, rsis: None });
+            found = simd.vectorize(FindAll { slot: self, parts });
             &found
         };
-        let near = Near::of(&past, NearExtremes::of(&past));
-        let paths = Paths { of_9: near.path9, of_29: windows.path29 };
-        let stepped = self.step(&past, bar, paths, windows.extremes.channels.last_13);
-        let Stepped { n_before, ref hot, ref input, ref step } = stepped;
-        let terms = NewTerms::new(&past, near.extremes.rsis, input, step);
-        let n_bars = n_before + 1;
-        let mut row = [0.0; N_COLUMNS];
-        Scene { hot, step, windows, near: &near, past: &past, bar: input, terms: &terms, n_bars }.columns(&mut row);
-        let [_, before] = windows.extremes.rsis.0;
-        let carried = Carried { year: windows.extremes.year, rsis: RsiPlaces([before, terms.rsi_places]) };
-        (stepped, carried, Values::new(row, n_bars))
+        let paths = Paths { of_9: near_path(&past), of_29: windows.path29 };
+        let mut stepped = self.step(&past, bar, n_before, paths, windows.extremes.channels.last_13);
+        let Stepped { hot, input, step, n_bars, .. } = &stepped;
+        let n_bars = *n_bars;
+        let terms = NewTerms::new(&past, input);
+        let places = if parts.has(Parts::RSIS) { rsi_places(last_rsis(&past, 0), step.rsi) } else { [0.0; 2] };
+        values.set(
+            n_bars,
+            #[inline(always)]
+            |row| {
+                Scene { hot, step, windows, past: &past, bar: input, terms: &terms, places, n_bars, parts }
+                    .columns(row);
+            },
+        );
+        stepped.places = places;
+        stepped
     }
 
     #[inline(always)]
-    fn step<S: Simd>(&self, past: &Past<S, f64>, bar: &Bar, paths: Paths<f64>, last_13: Channel<f64>) -> Stepped {
-        let (n_before, mut hot) = self.start(bar);
+    fn step<S: Simd>(
+        &self,
+        past: &Past<S, f64>,
+        bar: &Bar,
+        n_before: u32,
+        paths: Paths<f64>,
+        last_13: Channel<f64>,
+    ) -> Stepped {
+        let mut hot = if n_before == 0 { Hot::filled(0.0) } else { self.head.hot };
         let input = Input::from(bar);
         let step = step(&mut hot, past, &input, n_before, paths, last_13);
-        Stepped { n_before, hot, input, step }
+        let n_bars = if n_before == 0 { 1 } else { self.head.n_bars + 1 };
+        Stepped { n_bars, hot, input, step, places: [0.0; 2] }
     }
 
-    /// What the bar builds on.
+    /// The bars of the segment before this one.
     #[inline(always)]
-    fn start(&self, bar: &Bar) -> (u32, Hot<f64>) {
-        if bar.flags.contains(BarFlags::SEGMENT_START) {
-            (0, Hot::filled(0.0))
-        } else {
-            (self.head.n_bars, self.head.hot)
-        }
+    fn n_before(&self, bar: &Bar) -> u32 {
+        if bar.flags.contains(BarFlags::SEGMENT_START) { 0 } else { self.head.n_bars }
     }
 
     #[inline(always)]
@@ -166,90 +186,183 @@ impl Slot {
     }
 
     #[inline(always)]
-    fn take_in(&mut self, stepped: &Stepped) {
-        let n_bars = stepped.n_before + 1;
+    fn take_in(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
         self.head.offset = self.tapes.make_room(self.head.offset);
         self.before = self.head;
-        let offset = self.tapes.put(self.head.offset, &entry(&stepped.input, &stepped.step));
-        self.head = Head { n_bars, offset, is_fresh: false, hot: stepped.hot };
+        let offset = self.tapes.put(self.head.offset, entry);
+        self.head = Head { n_bars, offset, fresh: Parts::NONE, hot: *hot };
     }
 
-    /// Finds what the windows hold, without looking for what is known from the bar before.
+    /// Whether the windows of all of these parts are known.
     #[inline(always)]
-    pub(crate) fn refresh<S: Simd>(&mut self, simd: S, carried: Option<Carried>) {
+    pub(crate) fn is_fresh(&self, parts: Parts) -> bool {
+        self.head.fresh.has(parts)
+    }
+
+    /// Finds what the windows hold, without looking for what is known from the bar before; `year` are the extremes before
+    /// it, `places` those of its RSI.
+    #[inline(always)]
+    fn roll<S: Simd>(&mut self, simd: S, parts: Parts, places: [f64; 2]) {
+        let was_fresh = self.before.fresh.has(parts);
         let past = self.tapes.past(simd, self.head.offset);
+        let year = self.windows.extremes.year;
         let n_bars = self.head.n_bars as usize;
         let (leaving, newest) = (past.close_before(N_CLOSES), past.close());
-        let of_year = match carried {
+        let known_year = match n_bars {
+            0..N_YEAR => Some(Channel::default()),
             // A year of closes is looked through only when an extreme leaves it that the newest does not replace.
-            Some(Carried { year, .. })
-                if n_bars > N_YEAR
-                    && (leaving < year.high || newest >= year.high)
-                    && (leaving > year.low || newest <= year.low) =>
+            _ if was_fresh
+                && n_bars > N_YEAR
+                && (leaving < year.high || newest >= year.high)
+                && (leaving > year.low || newest <= year.low) =>
             {
                 Some(year.with(newest, newest))
             }
-            _ if n_bars >= N_YEAR => None,
-            _ => Some(Channel::default()),
+            _ => None,
         };
-        let rsis = carried.map(|carried| carried.rsis);
-        self.windows = simd.vectorize(FindWindows { past: &past, of_year, rsis });
-        self.head.is_fresh = true;
+        let older = self.windows.extremes.rsis.newer;
+        let rsis = was_fresh.then_some(RsiPlaces { older, newer: places });
+        self.windows.find(&past, parts, Known { year: known_year, rsis });
+        self.head.fresh = parts;
+    }
+
+    /// Finds what all windows hold.
+    pub(crate) fn refresh(&mut self) {
+        self.windows = Simd::vectorize(pulp::Scalar, FindAll { slot: self, parts: Parts::ALL });
+        self.head.fresh = Parts::ALL;
     }
 }
 
-/// What the windows after a bar have of those before it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Carried {
-    /// Before the bar.
-    year: Channel<f64>,
-    /// With that of the bar.
-    rsis: RsiPlaces<f64>,
+/// What the windows hold. A function of its own: it is as large as everything else, and rarely needed.
+struct FindAll<'a> {
+    slot: &'a Slot,
+    parts: Parts,
 }
 
-/// What the windows hold; some of it may be known. A function of its own: it is as large as everything else.
-struct FindWindows<'a, S> {
-    past: &'a Past<'a, S, f64>,
-    of_year: Option<Channel<f64>>,
-    rsis: Option<RsiPlaces<f64>>,
-}
-
-impl<S: Simd> WithSimd for FindWindows<'_, S> {
+impl WithSimd for FindAll<'_> {
     type Output = Windows<f64>;
 
     #[inline(always)]
-    fn with_simd<T: Simd>(self, _: T) -> Windows<f64> {
-        let year = if let Some(known) = self.of_year { known } else { year(self.past) };
-        let rsis = if let Some(known) = self.rsis { known } else { RsiPlaces::of(self.past) };
-        Windows::of(self.past, WindowExtremes { channels: Channels::of(self.past), rsis, year })
+    fn with_simd<S: Simd>(self, simd: S) -> Windows<f64> {
+        let Self { slot, parts } = self;
+        let mut windows = slot.windows;
+        let is_short = (slot.head.n_bars as usize) < N_YEAR;
+        let year = is_short.then(Channel::default);
+        windows.find(&slot.past(simd), parts, Known { year, rsis: None });
+        windows
     }
 }
 
-struct Amend<'a> {
-    slot: &'a Slot,
-    bar: &'a Bar,
+pub(crate) struct Amend<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) bar: &'a Bar,
+    pub(crate) parts: Parts,
+    pub(crate) values: &'a mut Values,
 }
 
 impl WithSimd for Amend<'_> {
-    type Output = Values;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Values {
-        self.slot.calc(simd, self.bar).2
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slot, bar, parts, values } = self;
+        slot.tapes.load();
+        let n_before = slot.n_before(bar);
+        if n_before < NEED_MAX {
+            simd.vectorize(Cold { slot, bar, parts, values });
+        } else {
+            slot.calc(simd, bar, WARM, parts, values);
+        }
     }
 }
 
-struct Close<'a> {
-    slot: &'a mut Slot,
+/// The bars before one that is not warm yet, and so needs a branch for every indicator.
+struct Cold<'a> {
+    slot: &'a Slot,
     bar: &'a Bar,
+    parts: Parts,
+    values: &'a mut Values,
+}
+
+impl WithSimd for Cold<'_> {
+    type Output = Stepped;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Stepped {
+        let Self { slot, bar, parts, values } = self;
+        slot.calc(simd, bar, slot.n_before(bar), parts, values)
+    }
+}
+
+/// More bars than any indicator needs to warm up: the compiler knows the number, and leaves out what is for fewer.
+pub(crate) const WARM: u32 = 2 * NEED_MAX;
+
+pub(crate) struct Close<'a> {
+    pub(crate) slot: &'a mut Slot,
+    pub(crate) bar: &'a Bar,
+    pub(crate) parts: Parts,
+    pub(crate) values: &'a mut Values,
 }
 
 impl WithSimd for Close<'_> {
-    type Output = Values;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Values {
-        self.slot.close_with(simd, self.bar)
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slot, bar, parts, values } = self;
+        slot.tapes.load();
+        let n_before = slot.n_before(bar);
+        let stepped = if n_before < NEED_MAX {
+            simd.vectorize(Cold { slot, bar, parts, values })
+        } else {
+            slot.calc(simd, bar, WARM, parts, values)
+        };
+        // Behind a row they are carried by, they need not be found again.
+        let places = stepped.places;
+        slot.take_in(stepped.n_bars, &stepped.hot, &entry(&stepped.input, &stepped.step));
+        simd.vectorize(Roll { slot, parts, places });
+    }
+}
+
+/// What a bar made of a slot beside others.
+pub(crate) struct Made {
+    pub(crate) hot: Hot<f64>,
+    pub(crate) entry: Entry,
+    /// Of its RSI.
+    pub(crate) places: [f64; 2],
+}
+
+/// Takes in what a bar made of a warm slot, in its segment.
+pub(crate) struct TakeIn<'a> {
+    pub(crate) slot: &'a mut Slot,
+    pub(crate) made: &'a Made,
+    pub(crate) parts: Parts,
+}
+
+impl WithSimd for TakeIn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slot, made, parts } = self;
+        slot.take_in(slot.head.n_bars + 1, &made.hot, &made.entry);
+        slot.roll(simd, parts, made.places);
+    }
+}
+
+/// A function of its own: together with the columns it is more than the compiler finds registers for.
+struct Roll<'a> {
+    slot: &'a mut Slot,
+    parts: Parts,
+    places: [f64; 2],
+}
+
+impl WithSimd for Roll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.slot.roll(simd, self.parts, self.places);
     }
 }
 
@@ -265,8 +378,9 @@ impl WithSimd for Push<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let slot = self.slot;
         let past = slot.past(simd);
-        let stepped = slot.step(&past, self.bar, Paths::of(&past), range13(&past));
-        slot.take_in(&stepped);
+        let n_before = slot.n_before(self.bar);
+        let stepped = slot.step(&past, self.bar, n_before, Paths::of(&past), range::<S, f64, 13>(&past));
+        slot.take_in(stepped.n_bars, &stepped.hot, &entry(&stepped.input, &stepped.step));
     }
 }
 
@@ -279,11 +393,13 @@ fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
 
 /// A bar and what it makes of the state before it, not yet stored.
 struct Stepped {
-    /// Bars of the segment before it.
-    n_before: u32,
+    /// Bars of the segment with it.
+    n_bars: u32,
     hot: Hot<f64>,
     input: Input<f64>,
     step: Step<f64>,
+    /// Of its RSI.
+    places: [f64; 2],
 }
 
 /// What [`Bar::check`] says, without a branch for the bars that usually come.

@@ -101,7 +101,7 @@ impl TryFrom<SlotState> for Slot {
         if is_short || numbers.next().is_some() {
             return Err(fault);
         }
-        slot.refresh(pulp::Scalar, None);
+        slot.refresh();
         Ok(slot)
     }
 }

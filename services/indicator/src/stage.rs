@@ -5,6 +5,7 @@ use schemas::{Bar, BarBatch, BarBatchBuilder, FeatureBatch, Partition, Symbol, T
 
 use crate::builder::IndicatorPlan;
 use crate::extras::{Extras, ExtrasState};
+use crate::selection::Selection;
 use crate::slot::Slot;
 use crate::snapshot::{LAYOUT_VERSION, PartitionState, SlotFault, Stamp, TrackState};
 use crate::values::Values;
@@ -108,11 +109,12 @@ impl Stage for IndicatorStage {
         let timeframe = input.header().timeframe;
         let shard = &mut self.shards[input.header().partition.index()];
         let mut extras = Vec::new();
+        let selection = self.plan.selection();
         let results: Vec<Option<Values>> = input
             .rows()
             .iter()
             .map(|&(symbol, ref bar)| {
-                shard.track((timeframe, symbol), &self.plan).apply(bar, &mut extras, &mut self.dropped)
+                shard.track((timeframe, symbol), &self.plan).apply(bar, selection, &mut extras, &mut self.dropped)
             })
             .collect();
         let rows: Vec<Values> = results.iter().copied().flatten().collect();
@@ -179,7 +181,13 @@ impl Shard {
 
 impl Track {
     /// Appends the extra columns, if there are any, to those of the rows before.
-    fn apply(&mut self, bar: &Bar, extras: &mut Vec<f64>, dropped: &mut Dropped) -> Option<Values> {
+    fn apply(
+        &mut self,
+        bar: &Bar,
+        selection: Selection,
+        extras: &mut Vec<f64>,
+        dropped: &mut Dropped,
+    ) -> Option<Values> {
         let stamp = Some(Stamp { open_time: bar.open_time, revision: bar.revision });
         let counter = match self.judge(bar) {
             Verdict::Amend => {
@@ -187,7 +195,7 @@ impl Track {
                 if let Some(own) = &self.extras {
                     own.amend(bar, extras);
                 }
-                return Some(self.slot.amend(bar));
+                return Some(self.slot.amend_selected(bar, selection));
             }
             Verdict::Close => {
                 self.closed = stamp;
@@ -195,14 +203,14 @@ impl Track {
                 if let Some(own) = &mut self.extras {
                     own.close(bar, extras);
                 }
-                return Some(self.slot.close(bar));
+                return Some(self.slot.close_selected(bar, selection));
             }
             Verdict::Correct => {
                 self.closed = stamp;
                 if let Some(own) = &mut self.extras {
                     own.correct(bar, extras);
                 }
-                return Some(self.slot.correct(bar));
+                return Some(self.slot.correct_selected(bar, selection));
             }
             Verdict::Duplicate => &mut dropped.duplicate,
             Verdict::TimeWentBack => &mut dropped.time_went_back,

@@ -31,6 +31,20 @@ impl<L: Lane> State<L> for L {
     }
 }
 
+impl<L: Lane, T: State<L>> State<L> for [T; 2] {
+    #[inline(always)]
+    fn filled(number: L) -> Self {
+        [T::filled(number); 2]
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
+        let [one, other] = self;
+        one.visit(unit, visitor);
+        other.visit(unit, visitor);
+    }
+}
+
 /// Declares state: `field: type [unit]`, in the order in which [`State::visit`] goes.
 macro_rules! state {
     ($(#[$meta:meta])* struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty [$unit:ident],)* }) => {

@@ -102,9 +102,14 @@ impl<L: Lane> Range<L> {
     }
 }
 
-/// The places of the last two RSIs, the older first: each over 5 and over 14 bars.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RsiPlaces<L>(pub(crate) [[L; 2]; 2]);
+state! {
+    /// The places of the last two RSIs: each over 5 and over 14 bars.
+    #[derive(Default)]
+    struct RsiPlaces {
+        older: [L; 2] [Plain],
+        newer: [L; 2] [Plain],
+    }
+}
 
 impl<L: Lane> RsiPlaces<L> {
     #[inline(always)]
@@ -113,7 +118,7 @@ impl<L: Lane> RsiPlaces<L> {
         L: Figure<S>,
     {
         let [.., older, newer] = *past.rsis;
-        Self([rsi_places(last_rsis(past, 2), older), rsi_places(last_rsis(past, 1), newer)])
+        Self { older: rsi_places(last_rsis(past, 2), older), newer: rsi_places(last_rsis(past, 1), newer) }
     }
 
     /// Place of RSI14 in its own range over 5 and over 14 bars, and the mean of three such places.
@@ -128,7 +133,7 @@ impl<L: Lane> RsiPlaces<L> {
     /// TA-Lib `STOCHRSI` 14, 5, 3 (its default) and 14, 14, 3 (that of most charts): the fast line is not smoothed.
     #[inline(always)]
     pub(crate) fn lines(&self, [short, long]: [L; 2]) -> [Lines<L>; 2] {
-        let [[short0, long0], [short1, long1]] = self.0;
+        let Self { older: [short0, long0], newer: [short1, long1] } = *self;
         [
             Lines { fast: short, slow: (short0 + short1 + short) * (1.0 / 3.0) },
             Lines { fast: long, slow: (long0 + long1 + long) * (1.0 / 3.0) },

@@ -17,14 +17,16 @@ impl Values {
         Self { numbers: [f64::NAN; N_COLUMNS] }
     }
 
-    /// A number that is not finite is missing, and so is one whose column is not warm after `n_bars`, or needs what a bar
-    /// of the segment did not have.
+    /// Sets the numbers of the row after `n_bars`. One that is not finite is missing, and so is one whose column is not warm
+    /// yet, or needs what a bar of the segment did not have.
     #[inline(always)]
-    pub(crate) fn new(mut numbers: [f64; N_COLUMNS], n_bars: u32) -> Self {
+    pub(crate) fn set(&mut self, n_bars: u32, set: impl FnOnce(&mut [f64; N_COLUMNS])) {
+        let numbers = &mut self.numbers;
+        set(numbers);
         // A bar without high and low makes this total NaN for the rest of the segment, where comparisons would silently
         // pass over the bar. Nothing that needs them is right from then on.
         let lacks_range = numbers[Column::Ad as usize].is_nan();
-        for number in &mut numbers {
+        for number in &mut *numbers {
             // Always the same NaN, so that equal rows are equal to the bit.
             *number = if number.abs() <= f64::MAX { *number } else { f64::NAN };
         }
@@ -38,7 +40,6 @@ impl Values {
                 *number = if is_of_range { f64::NAN } else { *number };
             }
         }
-        Self { numbers }
     }
 
     /// `None` when missing.
@@ -56,36 +57,68 @@ impl Values {
     }
 }
 
-/// One row among others that were computed together.
+/// One row, maybe among others that were computed together.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    /// A number for each row. Missing is NaN.
-    columns: &'a [&'a [f64]; N_COLUMNS],
+    numbers: Numbers<'a>,
     at: usize,
+}
+
+/// Missing is NaN.
+#[derive(Debug, Clone, Copy)]
+enum Numbers<'a> {
+    /// A number of each column for each row.
+    Columns(&'a [&'a [f64]; N_COLUMNS]),
+    /// Column after column, so many rows side by side.
+    Strided(&'a [f64], usize),
 }
 
 impl<'a> Row<'a> {
     #[inline(always)]
     pub(crate) fn new(columns: &'a [&'a [f64]; N_COLUMNS], at: usize) -> Self {
-        Self { columns, at }
+        Self { numbers: Numbers::Columns(columns), at }
+    }
+
+    #[inline(always)]
+    pub(crate) fn strided(numbers: &'a [f64], n_rows: usize, at: usize) -> Self {
+        Self { numbers: Numbers::Strided(numbers, n_rows), at }
     }
 
     /// `None` when missing.
     ///
     /// # Panics
     /// When the column is not in the plan, or was not asked for.
+    #[inline]
     pub fn get(&self, column: usize) -> Option<f64> {
-        let value = self.columns[column][self.at];
+        let value = match self.numbers {
+            Numbers::Columns(columns) => columns[column][self.at],
+            Numbers::Strided(numbers, n_rows) => numbers[column * n_rows + self.at],
+        };
         (!value.is_nan()).then_some(value)
     }
 
     /// All columns, to keep; missing where nobody asked for one.
     pub fn values(&self) -> Values {
         let mut values = Values::missing();
-        for (number, column) in values.numbers.iter_mut().zip(self.columns) {
-            *number = column.get(self.at).copied().unwrap_or(f64::NAN);
+        match self.numbers {
+            Numbers::Columns(columns) => {
+                for (number, column) in values.numbers.iter_mut().zip(columns) {
+                    *number = column.get(self.at).copied().unwrap_or(f64::NAN);
+                }
+            }
+            Numbers::Strided(numbers, n_rows) => {
+                for (number, rows) in values.numbers.iter_mut().zip(numbers.chunks_exact(n_rows)) {
+                    *number = rows[self.at];
+                }
+            }
         }
         values
+    }
+}
+
+impl<'a> From<&'a Values> for Row<'a> {
+    fn from(values: &'a Values) -> Self {
+        Self::strided(&values.numbers, 1, 0)
     }
 }
 
@@ -140,7 +173,7 @@ impl<'a> ColumnBlock<'a> {
     }
 }
 
-/// Makes missing what [`Values::new`] does.
+/// Makes missing what [`Values::set`] does.
 #[inline(always)]
 pub(crate) fn mark_missing<S: Simd>(simd: S, row: &mut [S::f64s; N_COLUMNS], n_bars: u32) {
     let zero = Lanes::splat(simd, 0.0);
@@ -177,5 +210,36 @@ pub(crate) fn mark_missing<S: Simd>(simd: S, row: &mut [S::f64s; N_COLUMNS], n_b
     }
     for &column in cold {
         row[column] = missing.plain();
+    }
+}
+
+/// Makes missing what is not finite, or needs what a bar did not have, among some columns that are warm.
+#[inline(always)]
+pub(crate) fn mark_undefined<S: Simd>(simd: S, row: &mut [S::f64s; N_COLUMNS], columns: &[usize]) {
+    let zero = Lanes::splat(simd, 0.0);
+    // As in `mark_missing`.
+    let mut sums = [zero; 4];
+    let (parts, rest) = columns.as_chunks::<4>();
+    for part in parts {
+        for (sum, &column) in sums.iter_mut().zip(part) {
+            *sum = *sum + Lanes::new(simd, row[column]) * 0.0;
+        }
+    }
+    for &column in rest {
+        sums[0] = sums[0] + Lanes::new(simd, row[column]) * 0.0;
+    }
+    let [a, b, c, d] = sums;
+    let flaw = Lanes::select(((a + b) + (c + d)).is_equal(zero), zero, zero.constant(1.0));
+    if !Lanes::any(flaw.is_above(zero)) {
+        return;
+    }
+    let missing = zero.constant(f64::NAN);
+    let total = Lanes::new(simd, row[Column::Ad as usize]);
+    let has_range = total.is_equal(total);
+    for &column in columns {
+        let lanes = Lanes::new(simd, row[column]);
+        let is_finite = lanes.abs().is_at_most(lanes.constant(f64::MAX));
+        let is_shown = if OF_RANGE[column] { Lanes::<S>::both(is_finite, has_range) } else { is_finite };
+        row[column] = Lanes::select(is_shown, lanes, missing).plain();
     }
 }

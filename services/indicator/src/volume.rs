@@ -86,13 +86,15 @@ pub(crate) struct VolumeWindow<L> {
     pub(crate) relative_volume: L,
 }
 
-/// Sums of the 19 bars before the one at hand, or what one bar adds to them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct VolumeSums<L> {
-    pub(crate) volume: L,
-    pub(crate) flow: L,
-    pub(crate) price_volume: L,
-    pub(crate) dollars: L,
+state! {
+    /// Sums of the 19 bars before the one at hand, or what one bar adds to them.
+    #[derive(Default)]
+    struct VolumeSums {
+        volume: L [Plain],
+        flow: L [Plain],
+        price_volume: L [Plain],
+        dollars: L [Plain],
+    }
 }
 
 impl<L: Lane> VolumeSums<L> {
@@ -138,11 +140,13 @@ impl<L: Lane> VolumeSums<L> {
     }
 }
 
-/// Sums of what flowed upwards and downwards in the 13 bars before the one at hand.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FlowSums<L> {
-    pub(crate) up: L,
-    pub(crate) down: L,
+state! {
+    /// Sums of what flowed upwards and downwards in the 13 bars before the one at hand.
+    #[derive(Default)]
+    struct FlowSums {
+        up: L [Plain],
+        down: L [Plain],
+    }
 }
 
 impl<L: Lane> FlowSums<L> {

@@ -7,7 +7,7 @@ use crate::figure::{Figure, N_ACCUMULATORS};
 
 /// An extreme over ever more of a window, from the newest number on.
 pub(crate) struct Total<S: Simd, L: Figure<S>> {
-    simd: S,
+    first: L,
     accumulators: [L::Run; N_ACCUMULATORS],
 }
 
@@ -15,10 +15,11 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
     /// `first` begins all accumulators: any number that belongs to the window.
     #[inline(always)]
     pub(crate) fn new(simd: S, first: L) -> Self {
-        Self { simd, accumulators: [first.spread(simd); N_ACCUMULATORS] }
+        Self { first, accumulators: [first.spread(simd); N_ACCUMULATORS] }
     }
 
-    /// Takes in the numbers of ages `FROM` to `TO` − 1. `term` is asked for runs that begin with an age.
+    /// Takes in the numbers of ages `FROM` to `TO` − 1, where those of all lower ages may be taken in again. `term` is asked
+    /// for runs that begin with an age.
     #[inline(always)]
     fn extend<const FROM: usize, const TO: usize>(
         &mut self,
@@ -39,17 +40,23 @@ impl<S: Simd, L: Figure<S>> Total<S, L> {
             }
             return;
         }
-        for i in FROM / L::N_RUN..TO.div_ceil(L::N_RUN) {
-            let age = i * L::N_RUN;
-            let accumulator = &mut self.accumulators[i % (N_ACCUMULATORS / L::N_RUN)];
-            let joined = join(*accumulator, term(age));
-            *accumulator = if FROM <= age && age + L::N_RUN <= TO {
-                joined
-            } else {
-                let (first, end) = (FROM.max(age) - age, TO.min(age + L::N_RUN) - age);
-                L::select_ages(self.simd, first, end, joined, *accumulator)
-            };
+        // Runs may overlap: then none needs a mask. What is less than one was not taken in.
+        let from = if FROM < L::N_RUN { 0 } else { FROM };
+        for i in 0..(TO - from).div_ceil(L::N_RUN) {
+            let age = (from + i * L::N_RUN).min(TO - L::N_RUN);
+            self.accumulators[0] = join(self.accumulators[0], term(age));
         }
+    }
+
+    /// The numbers of the first `TO` ages, fewer than a run has, beside the one that began all accumulators.
+    #[inline(always)]
+    fn few<const TO: usize>(&self, term: impl Fn(usize) -> L::Run, join: impl Fn(L, L) -> L) -> L {
+        let numbers: [L; TO] = L::ages(term, 0);
+        let mut found = self.first;
+        for number in numbers {
+            found = join(found, number);
+        }
+        found
     }
 }
 
@@ -95,11 +102,7 @@ impl<S: Simd, L: Figure<S>> Runs<S, L> {
 
     #[inline(always)]
     pub(crate) fn total(&self) -> L {
-        L::collapse(
-            self.accumulators,
-            #[inline(always)]
-            |sum, number| sum + number,
-        )
+        L::total(self.accumulators)
     }
 }
 
@@ -190,12 +193,15 @@ impl<S: Simd, L: Figure<S>> Highest<S, L> {
     pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
         use crate::lane::Lane as _;
 
+        if TO < L::N_RUN {
+            return self.0.few::<TO>(term, L::higher);
+        }
         self.0.extend::<FROM, TO>(
             term,
             #[inline(always)]
             |highest, number| number.higher(highest),
         );
-        L::collapse(self.0.accumulators, L::higher)
+        L::highest(self.0.accumulators)
     }
 }
 
@@ -212,12 +218,15 @@ impl<S: Simd, L: Figure<S>> Lowest<S, L> {
     pub(crate) fn with<const FROM: usize, const TO: usize>(&mut self, term: impl Fn(usize) -> L::Run) -> L {
         use crate::lane::Lane as _;
 
+        if TO < L::N_RUN {
+            return self.0.few::<TO>(term, L::lower);
+        }
         self.0.extend::<FROM, TO>(
             term,
             #[inline(always)]
             |lowest, number| number.lower(lowest),
         );
-        L::collapse(self.0.accumulators, L::lower)
+        L::lowest(self.0.accumulators)
     }
 }
 
@@ -277,6 +286,24 @@ mod tests {
         let window: [f64; 30] = std::array::from_fn(|i| (29 - i) as f64);
         let simd = pulp::Scalar;
         let run = |age| f64::run(simd, &window, age);
-        assert_eq!(Highest::new(simd, 0.0).with::<5, 9>(run).to_bits(), 8.0_f64.to_bits());
+        let mut highest = Highest::new(simd, 0.0);
+        for (found, expected) in [
+            (highest.with::<0, 4>(run), 3.0_f64),
+            (highest.with::<4, 8>(run), 7.0),
+            (highest.with::<8, 9>(run), 8.0),
+            (highest.with::<9, 25>(run), 24.0),
+            (highest.with::<25, 30>(run), 29.0),
+        ] {
+            assert_eq!(found.to_bits(), expected.to_bits());
+        }
+        let mut lowest = Lowest::new(simd, 29.0);
+        let older = |age| f64::run(simd, &window.map(|number| 29.0 - number), age);
+        for (found, expected) in [
+            (lowest.with::<0, 4>(older), 26.0_f64),
+            (lowest.with::<4, 13>(older), 17.0),
+            (lowest.with::<13, 25>(older), 5.0),
+        ] {
+            assert_eq!(found.to_bits(), expected.to_bits());
+        }
     }
 }

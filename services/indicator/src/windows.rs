@@ -1,41 +1,48 @@
 use pulp::Simd;
 
 use crate::atr::RangeSums;
-use crate::average::{AverageSums, CloseSums, price_sum19};
-use crate::channel::{Channel, Channels};
+use crate::average::{AverageSums, CloseSums, price_sum19, squares49};
+use crate::channel::{Channel, Channels, range, year};
 use crate::figure::Figure;
 use crate::input::Past;
 use crate::kama::path29;
 use crate::lane::Lane;
 use crate::returns::ReturnSums;
+use crate::selection::Parts;
+use crate::state::state;
 use crate::stochastic::RsiPlaces;
 use crate::volume::{FlowSums, VolumeSums};
 use crate::window::term;
 
-/// What most windows hold before the bar at hand: that bar completes each with a few operations.
-///
-/// No state: everything in here is found in the last bars, so that nothing drifts, and an outlier leaves no trace once it has
-/// left the window.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Windows<L> {
-    pub(crate) closes: CloseSums<L>,
-    pub(crate) averages: AverageSums<L>,
-    pub(crate) returns: ReturnSums<L>,
-    pub(crate) ranges: RangeSums<L>,
-    pub(crate) volumes: VolumeSums<L>,
-    pub(crate) flows: FlowSums<L>,
-    pub(crate) path29: L,
-    pub(crate) prices19: L,
-    pub(crate) extremes: WindowExtremes<L>,
+state! {
+    /// What most windows hold before the bar at hand: that bar completes each with a few operations.
+    ///
+    /// No state: everything in here is found in the last bars, so that nothing drifts, and an outlier leaves no trace once it has
+    /// left the window.
+    #[derive(Default)]
+    struct Windows {
+        closes: CloseSums<L> [Plain],
+        squares49: L [Plain],
+        averages: AverageSums<L> [Plain],
+        returns: ReturnSums<L> [Plain],
+        ranges: RangeSums<L> [Plain],
+        volumes: VolumeSums<L> [Plain],
+        flows: FlowSums<L> [Plain],
+        path29: L [Plain],
+        prices19: L [Plain],
+        extremes: WindowExtremes<L> [Plain],
+    }
 }
 
-/// The extremes of all windows.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct WindowExtremes<L> {
-    pub(crate) channels: Channels<L>,
-    pub(crate) rsis: RsiPlaces<L>,
-    /// Of the closes of a year.
-    pub(crate) year: Channel<L>,
+state! {
+    /// The extremes of all windows.
+    #[derive(Default)]
+    struct WindowExtremes {
+        channels: Channels<L> [Plain],
+        rsis: RsiPlaces<L> [Plain],
+        /// Of the closes of a year.
+        year: Channel<L> [Plain],
+    }
 }
 
 impl<L: Lane> Windows<L> {
@@ -46,13 +53,8 @@ impl<L: Lane> Windows<L> {
     {
         Self {
             closes: CloseSums::of(past),
-            averages: AverageSums::of(
-                past.simd,
-                term(
-                    #[inline(always)]
-                    |age| past.replaced(age),
-                ),
-            ),
+            squares49: squares49(past),
+            averages: average_sums(past),
             returns: ReturnSums::of(past),
             ranges: RangeSums::of(past),
             volumes: VolumeSums::of(past),
@@ -62,6 +64,69 @@ impl<L: Lane> Windows<L> {
             extremes,
         }
     }
+
+    /// Finds what some parts need; what is known of it need not be looked for.
+    #[inline(always)]
+    pub(crate) fn find<S: Simd>(&mut self, past: &Past<S, L>, parts: Parts, known: Known<L>)
+    where
+        L: Figure<S>,
+    {
+        self.path29 = path29(past);
+        let extremes = &mut self.extremes;
+        if parts.has(Parts::CHANNELS) {
+            extremes.channels = Channels::of(past);
+        } else {
+            extremes.channels.last_13 = range::<S, L, 13>(past);
+        }
+        if parts.has(Parts::AVERAGES) {
+            self.closes = CloseSums::of(past);
+        }
+        if parts.has(Parts::STRENGTH) {
+            self.squares49 = squares49(past);
+        }
+        if parts.has(Parts::SLOPE) {
+            self.averages = average_sums(past);
+        }
+        if parts.has(Parts::RSIS) {
+            extremes.rsis = if let Some(rsis) = known.rsis { rsis } else { RsiPlaces::of(past) };
+        }
+        if parts.has(Parts::COMMODITY) {
+            self.prices19 = price_sum19(past);
+        }
+        if parts.has(Parts::RANGES) {
+            self.ranges = RangeSums::of(past);
+        }
+        if parts.has(Parts::YEAR) {
+            extremes.year = if let Some(known) = known.year { known } else { year(past) };
+        }
+        if parts.has(Parts::FLOWS) {
+            self.flows = FlowSums::of(past);
+        }
+        if parts.has(Parts::VOLUMES) {
+            self.volumes = VolumeSums::of(past);
+        }
+        if parts.has(Parts::VOLATILITIES) {
+            self.returns = ReturnSums::of(past);
+        }
+    }
+}
+
+/// What follows from the windows before the newest bar and that bar.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<L> {
+    pub(crate) year: Option<Channel<L>>,
+    pub(crate) rsis: Option<RsiPlaces<L>>,
+}
+
+#[inline(always)]
+fn average_sums<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> AverageSums<L> {
+    AverageSums::of(
+        past.simd,
+        term(
+            #[inline(always)]
+            |age| past.replaced(age),
+        ),
+    )
 }
 
 impl<L: Lane> WindowExtremes<L> {

@@ -86,7 +86,7 @@ impl<S: Simd> Extremes<S> {
             ranges: Levels::new(simd, [2, 4, 8, 16, 20]),
             rsis: Levels::new(simd, [2, 4, 6]),
             rsi: Track::new(simd, 1),
-            rsi_places: RsiPlaces([[zero; 2]; 2]),
+            rsi_places: RsiPlaces { older: [zero; 2], newer: [zero; 2] },
             closes: Levels::new(simd, [2, 4, 8, 16, 32, 64, 124]),
             high_places: places(),
             low_places: places(),

@@ -198,7 +198,7 @@ impl<S: Simd> Columns<S> {
             let rsi = rsis.at(i);
             let now = [place(of_5.at(i), rsi), place(of_14.at(i), rsi)];
             let [short, long] = places.lines(now);
-            places = RsiPlaces([places.0[1], now]);
+            places = RsiPlaces { older: places.newer, newer: now };
             fast5[i] = short.fast.plain();
             slow5[i] = short.slow.plain();
             fast14[i] = long.fast.plain();

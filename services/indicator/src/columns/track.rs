@@ -129,7 +129,7 @@ impl<S: Simd> Track<S> {
         let tails: [&[S::f64s]; TAIL] = std::array::from_fn(|age| self.back(RUNS * 8 + age + 1, n));
         let sums = sums.now(n);
         for i in 0..n {
-            let runs = (lanes(&p0[i]) + lanes(&p1[i])) + (lanes(&p2[i]) + lanes(&p3[i]));
+            let runs = (lanes(&p0[i]) + lanes(&p2[i])) + (lanes(&p1[i]) + lanes(&p3[i]));
             sums[i] = (runs + tail_at(simd, &tails, i)).plain();
         }
     }
