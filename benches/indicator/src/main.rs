@@ -27,7 +27,8 @@ use crate::market::Market;
 use crate::peer::{COLUMNS, Row, Series, Streams};
 
 const N_SLOTS: usize = 6_000;
-const N_HISTORY: usize = 300;
+const N_HISTORY: usize = 560;
+const N_SHORTER: usize = 253;
 /// Of a recompute: as many that what is prepared once for all of them hardly counts.
 const N_SYMBOLS: usize = 256;
 const N_BARS: usize = 451;
@@ -155,7 +156,9 @@ fn closes(bench: &mut Bench) -> anyhow::Result<()> {
     let mut slots = Vec::new();
     let mut streams = Vec::new();
     for symbol in 0..N_SLOTS {
-        let history = market.history(symbol);
+        // Of different lengths, so that windows begin at different places.
+        let mut history = market.history(symbol);
+        history.drain(..symbol * 7 % N_SHORTER);
         let mut slot = Slot::default();
         for bar in &history {
             slot.push(bar);

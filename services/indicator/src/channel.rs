@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, N_ACCUMULATORS};
 use crate::input::{N_CLOSES, Past};
 use crate::lane::{Lane, inverses};
 use crate::state::state;
@@ -37,6 +37,17 @@ impl<L: Lane> Channel<L> {
     }
 }
 
+impl Channel<f64> {
+    /// The extremes of the window that begins and ends one bar later, where they need not be looked for: what leaves it is no
+    /// extreme, or what comes is one.
+    #[inline(always)]
+    pub(crate) fn next(self, [left_high, left_low]: [f64; 2], [high, low]: [f64; 2]) -> Option<Self> {
+        let is_high = left_high < self.high || high >= self.high;
+        let is_low = left_low > self.low || low <= self.low;
+        (is_high && is_low).then(|| self.with(high, low))
+    }
+}
+
 state! {
     /// Extremes of the bars before the one at hand: of the highs and lows of 13, 19, 25 and 51.
     #[derive(Default)]
@@ -52,7 +63,7 @@ state! {
 
 impl<L: Lane> Channels<L> {
     #[inline(always)]
-    pub(crate) fn of<S: Simd>(past: &Past<S, L>) -> Self
+    pub(crate) fn of<S: Simd>(past: &Past<S, L>, last_51: Option<Channel<L>>) -> Self
     where
         L: Figure<S>,
     {
@@ -68,7 +79,10 @@ impl<L: Lane> Channels<L> {
         let last_13 = Channel { high: high.with::<0, 13>(highs), low: low.with::<0, 13>(lows) };
         let last_19 = Channel { high: high.with::<13, 19>(highs), low: low.with::<13, 19>(lows) };
         let last_25 = Channel { high: high.with::<19, 25>(highs), low: low.with::<19, 25>(lows) };
-        let last_51 = Channel { high: high.with::<25, 51>(highs), low: low.with::<25, 51>(lows) };
+        let last_51 = match last_51 {
+            Some(known) => known,
+            None => Channel { high: high.with::<25, 51>(highs), low: low.with::<25, 51>(lows) },
+        };
         let places25 =
             Channel { high: place(past.simd, highs, last_25.high), low: place(past.simd, lows, last_25.low) };
         Self { last_13, last_19, last_25, last_51, places25 }
@@ -146,14 +160,36 @@ pub(crate) const N_YEAR: usize = N_CLOSES - 1;
 /// Their extremes.
 #[inline(always)]
 pub(crate) fn year<S: Simd, L: Figure<S>>(past: &Past<S, L>) -> Channel<L> {
-    let closes = term(
-        #[inline(always)]
-        |age| past.close_run(age),
-    );
-    Channel {
-        high: Highest::new(past.simd, past.close()).with::<0, N_YEAR>(closes),
-        low: Lowest::new(past.simd, past.close()).with::<0, N_YEAR>(closes),
+    let Past { simd, ring, next, .. } = *past;
+    let newest = Channel { high: past.close(), low: past.close() };
+    // The oldest is no more in the year of the bar at hand.
+    let first = (next + ring.len() - N_YEAR) % ring.len();
+    if first < next {
+        return extremes(simd, &ring[first..next], newest);
     }
+    extremes(simd, &ring[..next], extremes(simd, &ring[first..], newest))
+}
+
+/// Those of numbers and what is known.
+#[inline(always)]
+fn extremes<S: Simd, L: Figure<S>>(simd: S, numbers: &[L], known: Channel<L>) -> Channel<L> {
+    if numbers.len() < L::N_RUN {
+        let mut found = known;
+        for number in numbers {
+            found = found.with(*number, *number);
+        }
+        return found;
+    }
+    let mut highs = [known.high.spread(simd); N_ACCUMULATORS];
+    let mut lows = [known.low.spread(simd); N_ACCUMULATORS];
+    for i in 0..numbers.len().div_ceil(L::N_RUN) {
+        // The last run may overlap.
+        let run = L::run(simd, numbers, (i * L::N_RUN).min(numbers.len() - L::N_RUN));
+        let at = i % (N_ACCUMULATORS / L::N_RUN);
+        highs[at] = run.higher(highs[at]);
+        lows[at] = run.lower(lows[at]);
+    }
+    Channel { high: L::highest(highs), low: L::lowest(lows) }
 }
 
 /// How far the close is from the extremes of a window of closes, itself included: from the high and from the low.

@@ -45,6 +45,11 @@ impl<L: Lane, const PERIOD: u32> State<L> for Ema<L, PERIOD> {
     fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
         visitor(&mut self.level, unit);
     }
+
+    #[inline(always)]
+    fn read(&self, reader: &mut impl FnMut(&L)) {
+        reader(&self.level);
+    }
 }
 
 #[cfg(test)]

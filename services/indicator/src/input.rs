@@ -7,6 +7,8 @@ use crate::lane::Lane;
 use crate::volume::{close_place, flow};
 
 pub(crate) const N_CLOSES: usize = 252;
+/// Those that sums are of.
+pub(crate) const N_NEAR: usize = 60;
 pub(crate) const N_RANGES: usize = 51;
 pub(crate) const N_VOLUMES: usize = 19;
 pub(crate) const N_GAPS: usize = 9;
@@ -45,7 +47,10 @@ impl From<&Bar> for Input<f64> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Past<'a, S, L> {
     pub(crate) simd: S,
-    pub(crate) closes: &'a [L; N_CLOSES],
+    pub(crate) closes: &'a [L; N_NEAR],
+    /// All closes, where the newest stands before `next` and the first behind the last.
+    pub(crate) ring: &'a [L],
+    pub(crate) next: usize,
     pub(crate) highs: &'a [L; N_RANGES],
     pub(crate) lows: &'a [L; N_RANGES],
     pub(crate) volumes: &'a [L; N_VOLUMES],
@@ -188,7 +193,7 @@ impl<S, L: Lane> Past<'_, S, L> {
 
     #[inline(always)]
     pub(crate) fn close(&self) -> L {
-        self.closes[N_CLOSES - 1]
+        self.closes[N_NEAR - 1]
     }
 
     #[inline(always)]
@@ -204,6 +209,10 @@ impl<S, L: Lane> Past<'_, S, L> {
     /// The close `n` bars before the one at hand.
     #[inline(always)]
     pub(crate) fn close_before(&self, n: usize) -> L {
-        self.closes[N_CLOSES - n]
+        if n <= N_NEAR {
+            return self.closes[N_NEAR - n];
+        }
+        let at = self.next + self.ring.len() - n;
+        self.ring[if at >= self.ring.len() { at - self.ring.len() } else { at }]
     }
 }

@@ -69,8 +69,8 @@ impl WithSimd for CloseAll<'_> {
             if is_in != 0 {
                 simd.vectorize(Compute(&mut group));
                 for lane in lanes(is_in) {
-                    let made = group.made(lane, &bars[lane]);
-                    simd.vectorize(TakeIn { slot: &mut slots[places[lane]], made: &made, parts });
+                    let (slot, bar) = (&mut slots[places[lane]], &bars[lane]);
+                    simd.vectorize(TakeIn { slot, bar, group: &group, lane, parts });
                 }
             }
             for (lane, (&place, bar)) in places.iter().zip(bars).enumerate() {

@@ -10,8 +10,8 @@ use crate::columns::track::N_CHUNK as N_BLOCK;
 use crate::columns::{Columns, Wanted};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{
-    Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_RANGES, N_REPLACED, N_RETURNS, N_RSIS, N_TRUE_RANGES,
-    N_VOLUMES, Past, Terms, log_return,
+    Input, N_CLOSES, N_FLOWS, N_GAPS, N_LOG_RETURNS, N_MOVES, N_NEAR, N_RANGES, N_REPLACED, N_RETURNS, N_RSIS,
+    N_TRUE_RANGES, N_VOLUMES, Past, Terms, log_return,
 };
 use crate::kama::Paths;
 use crate::lane::Lane as _;
@@ -388,7 +388,9 @@ impl<S: Simd> Group<S> {
     fn past(&self, at: usize) -> Past<'_, S, Lanes<S>> {
         Past {
             simd: self.simd,
-            closes: window(&self.closes, at),
+            closes: window(&self.closes, N_CLOSES - N_NEAR + at),
+            ring: window::<_, N_CLOSES>(&self.closes, at),
+            next: 0,
             highs: window(&self.highs, at),
             lows: window(&self.lows, at),
             volumes: window(&self.volumes, at),

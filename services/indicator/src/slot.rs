@@ -1,32 +1,49 @@
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use schemas::{Bar, BarFlags};
 
-use crate::channel::{Channel, N_YEAR, range};
+use crate::channel::{Channel, N_YEAR};
 use crate::engine::{Hot, Scene, Step, step};
 use crate::input::{Input, N_CLOSES, Past};
 use crate::kama::{Paths, near_path};
-use crate::plan::NEED_MAX;
 use crate::selection::{Parts, Selection};
 use crate::state::{State, Unit};
 use crate::stochastic::{RsiPlaces, last_rsis, rsi_places};
-use crate::tapes::{Entry, Offset, Tapes};
+use crate::tapes::{Entry, Offset, Spare, Tapes};
 use crate::target::dispatch;
 use crate::terms::NewTerms;
 use crate::values::Values;
-use crate::windows::{Known, Windows};
+use crate::windows::{Known, WindowExtremes, Windows};
+
+mod operations;
+
+pub(crate) use operations::{Amend, Close, TakeIn, WARM};
+use operations::{FindAll, Push};
 
 /// Everything the columns need to know of one symbol's past bars: plain data of a fixed size.
 ///
 /// A bar with [`BarFlags::SEGMENT_START`] begins a fresh history. A bar that cannot be (see [`Bar::check`]) is refused: it
 /// has no values and leaves the slot as it is, to the bit. Whether a possible bar may be applied is the stage's business.
 #[derive(Debug, Clone, Default)]
+// What a forming bar reads stands together, so that it is few cache lines.
+#[repr(C)]
 pub struct Slot {
-    pub(crate) head: Head,
-    /// As it was before the newest bar. The tapes need no copy: what the newest bar added stands behind the older window.
-    pub(crate) before: Head,
-    pub(crate) tapes: Tapes,
+    /// Of the newest bar.
+    pub(crate) offset: Offset,
+    newest: Newest,
+    /// The state after the newest bar and that before it, in turns: a bar writes one and reads the other. The tapes need no
+    /// such copy: what the newest bar added stands behind the older windows.
+    heads: [Head; 2],
     /// What the tapes hold, as long as it is fresh: then a bar need not look at them.
     pub(crate) windows: Windows<f64>,
+    pub(crate) tapes: Tapes,
+}
+
+/// Which of the heads is that of the newest bar.
+#[derive(Debug, Clone, Copy, Default)]
+enum Newest {
+    #[default]
+    First,
+    Second,
 }
 
 /// The part of a slot that every bar changes.
@@ -34,7 +51,6 @@ pub struct Slot {
 pub(crate) struct Head {
     /// Bars of the current segment.
     pub(crate) n_bars: u32,
-    pub(crate) offset: Offset,
     /// Of what the windows are those of this head.
     pub(crate) fresh: Parts,
     pub(crate) hot: Hot<f64>,
@@ -42,7 +58,7 @@ pub(crate) struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { n_bars: 0, offset: Offset::default(), fresh: Parts::NONE, hot: Hot::filled(0.0) }
+        Self { n_bars: 0, fresh: Parts::NONE, hot: Hot::filled(0.0) }
     }
 }
 
@@ -100,8 +116,7 @@ impl Slot {
         if is_impossible(bar) {
             return Values::missing();
         }
-        self.head = self.before;
-        self.head.fresh = Parts::NONE;
+        self.undo();
         self.close_selected(bar, selection)
     }
 
@@ -112,7 +127,7 @@ impl Slot {
     /// When the factor is not a positive number.
     pub fn rescale(&mut self, price_factor: f64) {
         assert!(price_factor.is_finite() && price_factor > 0.0, "a split by {price_factor} cannot be");
-        for head in [&mut self.head, &mut self.before] {
+        for head in &mut self.heads {
             head.hot.visit(Unit::Plain, &mut |number, unit| match unit {
                 Unit::Price => *number *= price_factor,
                 Unit::Shares => *number /= price_factor,
@@ -120,21 +135,22 @@ impl Slot {
             });
         }
         self.tapes.rescale(price_factor);
-        self.head.fresh = Parts::NONE;
+        self.head_mut().fresh = Parts::NONE;
     }
 
     /// Bars of the current segment.
     pub fn n_bars(&self) -> u32 {
-        self.head.n_bars
+        self.head().n_bars
     }
 
     /// The one body behind amend and close, so that they cannot disagree. After `n_before` bars of the segment, or any
     /// number of them behind which nothing warms up any more.
     #[inline(always)]
     fn calc<S: Simd>(&self, simd: S, bar: &Bar, n_before: u32, parts: Parts, values: &mut Values) -> Stepped {
-        let past = self.past(simd);
+        let mut spare = Spare::new();
+        let past = self.past(simd, &mut spare);
         let found;
-        let windows = if self.head.fresh.has(parts) {
+        let windows = if self.head().fresh.has(parts) {
             &self.windows
         } else {
             found = simd.vectorize(FindAll { slot: self, parts });
@@ -167,220 +183,124 @@ impl Slot {
         paths: Paths<f64>,
         last_13: Channel<f64>,
     ) -> Stepped {
-        let mut hot = if n_before == 0 { Hot::filled(0.0) } else { self.head.hot };
+        let mut hot = if n_before == 0 { Hot::filled(0.0) } else { self.head().hot };
         let input = Input::from(bar);
         let step = step(&mut hot, past, &input, n_before, paths, last_13);
-        let n_bars = if n_before == 0 { 1 } else { self.head.n_bars + 1 };
+        let n_bars = if n_before == 0 { 1 } else { self.head().n_bars + 1 };
         Stepped { n_bars, hot, input, step, places: [0.0; 2] }
     }
 
     /// The bars of the segment before this one.
     #[inline(always)]
     fn n_before(&self, bar: &Bar) -> u32 {
-        if bar.flags.contains(BarFlags::SEGMENT_START) { 0 } else { self.head.n_bars }
+        if bar.flags.contains(BarFlags::SEGMENT_START) { 0 } else { self.head().n_bars }
     }
 
     #[inline(always)]
-    pub(crate) fn past<S>(&self, simd: S) -> Past<'_, S, f64> {
-        self.tapes.past(simd, self.head.offset)
+    pub(crate) fn past<'a, S>(&'a self, simd: S, spare: &'a mut Spare) -> Past<'a, S, f64> {
+        self.tapes.past(simd, self.offset, spare)
+    }
+
+    /// See [`Tapes::load`].
+    #[inline(always)]
+    pub(crate) fn load(&self) {
+        self.tapes.load(self.offset);
+    }
+
+    /// After the newest bar.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> &Head {
+        let [first, second] = &self.heads;
+        match self.newest {
+            Newest::First => first,
+            Newest::Second => second,
+        }
     }
 
     #[inline(always)]
-    fn take_in(&mut self, n_bars: u32, hot: &Hot<f64>, entry: &Entry) {
-        self.head.offset = self.tapes.make_room(self.head.offset);
-        self.before = self.head;
-        let offset = self.tapes.put(self.head.offset, entry);
-        self.head = Head { n_bars, offset, fresh: Parts::NONE, hot: *hot };
+    fn head_mut(&mut self) -> &mut Head {
+        let [first, second] = &mut self.heads;
+        match self.newest {
+            Newest::First => first,
+            Newest::Second => second,
+        }
+    }
+
+    #[inline(always)]
+    fn swap(&mut self) {
+        self.newest = match self.newest {
+            Newest::First => Newest::Second,
+            Newest::Second => Newest::First,
+        };
+    }
+
+    /// Goes back to before the newest bar, if there is one.
+    fn undo(&mut self) {
+        if let Some(offset) = self.offset.before() {
+            self.offset = offset;
+            self.swap();
+        }
+        self.head_mut().fresh = Parts::NONE;
+    }
+
+    /// The heads after and before the newest bar.
+    pub(crate) fn both(&self) -> [Head; 2] {
+        let [first, second] = self.heads;
+        match self.newest {
+            Newest::First => [first, second],
+            Newest::Second => [second, first],
+        }
+    }
+
+    /// From what outlives the process: the heads after and before the newest bar.
+    pub(crate) fn restored(heads: &[Head; 2], offset: Offset, tapes: Tapes) -> Self {
+        let mut slot = Self { offset, newest: Newest::First, heads: *heads, windows: Windows::default(), tapes };
+        slot.windows = Simd::vectorize(pulp::Scalar, FindAll { slot: &slot, parts: Parts::ALL });
+        slot.head_mut().fresh = Parts::ALL;
+        slot
+    }
+
+    /// Takes in a bar; `set` sets the state after it. Whether the windows were known before it.
+    #[inline(always)]
+    fn take_in(&mut self, n_bars: u32, entry: &Entry, parts: Parts, set: impl FnOnce(&mut Hot<f64>)) -> bool {
+        let was_fresh = self.head().fresh.has(parts);
+        self.swap();
+        let head = self.head_mut();
+        set(&mut head.hot);
+        (head.n_bars, head.fresh) = (n_bars, Parts::NONE);
+        let offset = self.tapes.make_room(self.offset);
+        self.offset = self.tapes.put(offset, entry);
+        was_fresh
     }
 
     /// Whether the windows of all of these parts are known.
     #[inline(always)]
     pub(crate) fn is_fresh(&self, parts: Parts) -> bool {
-        self.head.fresh.has(parts)
+        self.head().fresh.has(parts)
     }
 
     /// Finds what the windows hold, without looking for what is known from the bar before; `year` are the extremes before
     /// it, `places` those of its RSI.
     #[inline(always)]
-    fn roll<S: Simd>(&mut self, simd: S, parts: Parts, places: [f64; 2]) {
-        let was_fresh = self.before.fresh.has(parts);
-        let past = self.tapes.past(simd, self.head.offset);
-        let year = self.windows.extremes.year;
-        let n_bars = self.head.n_bars as usize;
-        let (leaving, newest) = (past.close_before(N_CLOSES), past.close());
-        let known_year = match n_bars {
-            0..N_YEAR => Some(Channel::default()),
-            // A year of closes is looked through only when an extreme leaves it that the newest does not replace.
-            _ if was_fresh
-                && n_bars > N_YEAR
-                && (leaving < year.high || newest >= year.high)
-                && (leaving > year.low || newest <= year.low) =>
-            {
-                Some(year.with(newest, newest))
+    fn roll<S: Simd>(&mut self, simd: S, parts: Parts, was_fresh: bool, places: [f64; 2]) {
+        let mut spare = Spare::new();
+        let past = self.tapes.past(simd, self.offset, &mut spare);
+        let n_bars = self.head().n_bars as usize;
+        let known = if was_fresh {
+            let WindowExtremes { channels, rsis, year } = &self.windows.extremes;
+            let (leaving, newest) = (past.close_before(N_CLOSES), past.close());
+            let [left_high, left_low] = self.tapes.left(self.offset);
+            Known {
+                year: year.next([leaving; 2], [newest; 2]).filter(|_| n_bars > N_YEAR),
+                last_51: channels.last_51.next([left_high, left_low], [past.high(), past.low()]),
+                rsis: Some(RsiPlaces { older: rsis.newer, newer: places }),
             }
-            _ => None,
-        };
-        let older = self.windows.extremes.rsis.newer;
-        let rsis = was_fresh.then_some(RsiPlaces { older, newer: places });
-        self.windows.find(&past, parts, Known { year: known_year, rsis });
-        self.head.fresh = parts;
-    }
-
-    /// Finds what all windows hold.
-    pub(crate) fn refresh(&mut self) {
-        self.windows = Simd::vectorize(pulp::Scalar, FindAll { slot: self, parts: Parts::ALL });
-        self.head.fresh = Parts::ALL;
-    }
-}
-
-/// What the windows hold. A function of its own: it is as large as everything else, and rarely needed.
-struct FindAll<'a> {
-    slot: &'a Slot,
-    parts: Parts,
-}
-
-impl WithSimd for FindAll<'_> {
-    type Output = Windows<f64>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Windows<f64> {
-        let Self { slot, parts } = self;
-        let mut windows = slot.windows;
-        let is_short = (slot.head.n_bars as usize) < N_YEAR;
-        let year = is_short.then(Channel::default);
-        windows.find(&slot.past(simd), parts, Known { year, rsis: None });
-        windows
-    }
-}
-
-pub(crate) struct Amend<'a> {
-    pub(crate) slot: &'a Slot,
-    pub(crate) bar: &'a Bar,
-    pub(crate) parts: Parts,
-    pub(crate) values: &'a mut Values,
-}
-
-impl WithSimd for Amend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { slot, bar, parts, values } = self;
-        slot.tapes.load();
-        let n_before = slot.n_before(bar);
-        if n_before < NEED_MAX {
-            simd.vectorize(Cold { slot, bar, parts, values });
         } else {
-            slot.calc(simd, bar, WARM, parts, values);
-        }
-    }
-}
-
-/// The bars before one that is not warm yet, and so needs a branch for every indicator.
-struct Cold<'a> {
-    slot: &'a Slot,
-    bar: &'a Bar,
-    parts: Parts,
-    values: &'a mut Values,
-}
-
-impl WithSimd for Cold<'_> {
-    type Output = Stepped;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Stepped {
-        let Self { slot, bar, parts, values } = self;
-        slot.calc(simd, bar, slot.n_before(bar), parts, values)
-    }
-}
-
-/// More bars than any indicator needs to warm up: the compiler knows the number, and leaves out what is for fewer.
-pub(crate) const WARM: u32 = 2 * NEED_MAX;
-
-pub(crate) struct Close<'a> {
-    pub(crate) slot: &'a mut Slot,
-    pub(crate) bar: &'a Bar,
-    pub(crate) parts: Parts,
-    pub(crate) values: &'a mut Values,
-}
-
-impl WithSimd for Close<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { slot, bar, parts, values } = self;
-        slot.tapes.load();
-        let n_before = slot.n_before(bar);
-        let stepped = if n_before < NEED_MAX {
-            simd.vectorize(Cold { slot, bar, parts, values })
-        } else {
-            slot.calc(simd, bar, WARM, parts, values)
+            Known { year: None, last_51: None, rsis: None }
         };
-        // Behind a row they are carried by, they need not be found again.
-        let places = stepped.places;
-        slot.take_in(stepped.n_bars, &stepped.hot, &entry(&stepped.input, &stepped.step));
-        simd.vectorize(Roll { slot, parts, places });
-    }
-}
-
-/// What a bar made of a slot beside others.
-pub(crate) struct Made {
-    pub(crate) hot: Hot<f64>,
-    pub(crate) entry: Entry,
-    /// Of its RSI.
-    pub(crate) places: [f64; 2],
-}
-
-/// Takes in what a bar made of a warm slot, in its segment.
-pub(crate) struct TakeIn<'a> {
-    pub(crate) slot: &'a mut Slot,
-    pub(crate) made: &'a Made,
-    pub(crate) parts: Parts,
-}
-
-impl WithSimd for TakeIn<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { slot, made, parts } = self;
-        slot.take_in(slot.head.n_bars + 1, &made.hot, &made.entry);
-        slot.roll(simd, parts, made.places);
-    }
-}
-
-/// A function of its own: together with the columns it is more than the compiler finds registers for.
-struct Roll<'a> {
-    slot: &'a mut Slot,
-    parts: Parts,
-    places: [f64; 2],
-}
-
-impl WithSimd for Roll<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.slot.roll(simd, self.parts, self.places);
-    }
-}
-
-struct Push<'a> {
-    slot: &'a mut Slot,
-    bar: &'a Bar,
-}
-
-impl WithSimd for Push<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let slot = self.slot;
-        let past = slot.past(simd);
-        let n_before = slot.n_before(self.bar);
-        let stepped = slot.step(&past, self.bar, n_before, Paths::of(&past), range::<S, f64, 13>(&past));
-        slot.take_in(stepped.n_bars, &stepped.hot, &entry(&stepped.input, &stepped.step));
+        let year = if n_bars < N_YEAR { Some(Channel::default()) } else { known.year };
+        self.windows.find(&past, parts, Known { year, ..known });
+        self.head_mut().fresh = parts;
     }
 }
 
@@ -392,7 +312,7 @@ fn entry(input: &Input<f64>, step: &Step<f64>) -> Entry {
 }
 
 /// A bar and what it makes of the state before it, not yet stored.
-struct Stepped {
+pub(crate) struct Stepped {
     /// Bars of the segment with it.
     n_bars: u32,
     hot: Hot<f64>,

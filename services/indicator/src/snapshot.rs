@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::extras::ExtrasState;
 use crate::slot::{Head, Slot};
 use crate::state::{State as _, Unit};
-use crate::tapes::Offset;
+use crate::tapes::{Offset, Tapes};
 
 /// Rises with every change of the fields below, of the order in which a slot's numbers are visited, or of what they mean.
-pub(crate) const LAYOUT_VERSION: u64 = 4;
+pub(crate) const LAYOUT_VERSION: u64 = 5;
 
 /// More than a slot can have seen; keeps the counters of a damaged snapshot from overflowing.
 const N_BARS_MAX: u32 = 1 << 31;
@@ -44,20 +44,19 @@ pub(crate) struct Stamp {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SlotState {
     pub(crate) n_bars: [u32; 2],
-    pub(crate) offsets: [u8; 2],
+    pub(crate) offset: [u8; 2],
     pub(crate) numbers: F64Column,
 }
 
 impl From<&Slot> for SlotState {
     fn from(slot: &Slot) -> Self {
         let mut numbers = Vec::with_capacity(size_of::<Slot>() / size_of::<f64>());
-        let heads = [slot.head, slot.before];
+        let heads = slot.both();
         for mut head in heads {
             head.hot.visit(Unit::Plain, &mut |number, _| numbers.push(*number));
         }
         slot.tapes.parts().iter().for_each(|part| numbers.extend_from_slice(part));
-        let offsets = heads.map(|head| head.offset.get());
-        Self { n_bars: heads.map(|head| head.n_bars), offsets, numbers: numbers.into() }
+        Self { n_bars: heads.map(|head| head.n_bars), offset: slot.offset.get(), numbers: numbers.into() }
     }
 }
 
@@ -68,8 +67,8 @@ pub(crate) enum SlotFault {
     Length { n_numbers: usize },
     #[error("{n_bars} bars of a segment")]
     Count { n_bars: u32 },
-    #[error("windows that begin at {offset}")]
-    Offset { offset: u8 },
+    #[error("windows that begin at {offset:?}")]
+    Offset { offset: [u8; 2] },
     #[error("extra columns that are not those of the plan")]
     Extras,
 }
@@ -86,23 +85,20 @@ impl TryFrom<SlotState> for Slot {
             is_short |= number.is_none();
             number.copied().unwrap_or_default()
         };
-        let mut slot = Self::default();
-        for (head, (n_bars, offset)) in
-            [&mut slot.head, &mut slot.before].into_iter().zip(state.n_bars.into_iter().zip(state.offsets))
-        {
+        let offset = Offset::new(state.offset).ok_or(SlotFault::Offset { offset: state.offset })?;
+        let (mut heads, mut tapes) = ([Head::default(); 2], Tapes::default());
+        for (head, n_bars) in heads.iter_mut().zip(state.n_bars) {
             if n_bars > N_BARS_MAX {
                 return Err(SlotFault::Count { n_bars });
             }
-            let offset = Offset::new(offset).ok_or(SlotFault::Offset { offset })?;
-            *head = Head { n_bars, offset, ..*head };
+            head.n_bars = n_bars;
             head.hot.visit(Unit::Plain, &mut |number, _| *number = next());
         }
-        slot.tapes.parts_mut().into_iter().flatten().for_each(|number| *number = next());
+        tapes.parts_mut().into_iter().flatten().for_each(|number| *number = next());
         if is_short || numbers.next().is_some() {
             return Err(fault);
         }
-        slot.refresh();
-        Ok(slot)
+        Ok(Self::restored(&heads, offset, tapes))
     }
 }
 

@@ -490,7 +490,8 @@ mod tests {
         check(partition, &rewritten(|state| state.layout ^= 1), "snapshot_layout");
         check(other, &good, "snapshot_invalid");
         check(partition, &rewritten(|state| state.tracks[0].slot.n_bars[0] = u32::MAX), "snapshot_invalid");
-        check(partition, &rewritten(|state| state.tracks[0].slot.offsets[1] = 9), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.offset[0] = 9), "snapshot_invalid");
+        check(partition, &rewritten(|state| state.tracks[0].slot.offset[1] = 253), "snapshot_invalid");
         check(partition, &rewritten(|state| state.tracks[0].slot.numbers.0.push(0.0)), "snapshot_invalid");
         check(partition, &rewritten(|state| state.tracks[0].slot.numbers.0.clear()), "snapshot_invalid");
         let twice = rewritten(|state| {

@@ -17,6 +17,9 @@ pub(crate) trait State<L>: Copy {
 
     /// Calls `visitor` with every number, always in the same order. `unit` is that of a part that takes any unit.
     fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit));
+
+    /// Calls `reader` with every number, in the same order.
+    fn read(&self, reader: &mut impl FnMut(&L));
 }
 
 impl<L: Lane> State<L> for L {
@@ -28,6 +31,11 @@ impl<L: Lane> State<L> for L {
     #[inline(always)]
     fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
         visitor(self, unit);
+    }
+
+    #[inline(always)]
+    fn read(&self, reader: &mut impl FnMut(&L)) {
+        reader(self);
     }
 }
 
@@ -42,6 +50,13 @@ impl<L: Lane, T: State<L>> State<L> for [T; 2] {
         let [one, other] = self;
         one.visit(unit, visitor);
         other.visit(unit, visitor);
+    }
+
+    #[inline(always)]
+    fn read(&self, reader: &mut impl FnMut(&L)) {
+        let [one, other] = self;
+        one.read(reader);
+        other.read(reader);
     }
 }
 
@@ -67,6 +82,11 @@ macro_rules! state {
                 visitor: &mut impl FnMut(&mut L, $crate::state::Unit),
             ) {
                 $($crate::state::State::<L>::visit(&mut self.$field, $crate::state::Unit::$unit, visitor);)*
+            }
+
+            #[inline(always)]
+            fn read(&self, reader: &mut impl FnMut(&L)) {
+                $($crate::state::State::<L>::read(&self.$field, reader);)*
             }
         }
     };

@@ -1,18 +1,20 @@
 use std::hint::black_box;
 
-use crate::input::{N_CLOSES, N_GAPS, N_RANGES, N_RSIS, N_VOLUMES, Past};
+use crate::input::{N_CLOSES, N_GAPS, N_NEAR, N_RANGES, N_RSIS, N_VOLUMES, Past};
 
 /// Places beyond the window and the number that an undo needs. Only when all are taken does a tape move its numbers back,
 /// so windows are contiguous and yet cost no copy.
 const SLACK: usize = 1;
 /// The offset at which all places are taken.
 const OFFSET_MAX: usize = SLACK + 1;
+/// Places of the ring.
+const N_RING: usize = N_CLOSES + 1;
 
-/// The newest numbers of a slot's past, each kind on a tape of fixed length. Number `i` of the window stands at
-/// `offset + i`, on every tape.
+/// The newest numbers of a slot's past. Closes stand in a ring, because moving a year of them would take longer than
+/// everything else; each other kind on a tape of fixed length: number `i` of the window stands at `offset + i`.
 #[derive(Debug, Clone)]
 pub(crate) struct Tapes {
-    closes: [f64; N_CLOSES + OFFSET_MAX],
+    closes: [f64; N_RING],
     highs: [f64; N_RANGES + OFFSET_MAX],
     lows: [f64; N_RANGES + OFFSET_MAX],
     volumes: [f64; N_VOLUMES + OFFSET_MAX],
@@ -31,23 +33,49 @@ pub(crate) struct Entry {
     pub(crate) rsi: f64,
 }
 
-/// Where the windows begin.
+/// Where the windows begin, and where in the ring the next close is to stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Offset(u8);
+pub(crate) struct Offset {
+    tape: u8,
+    ring: u8,
+}
 
 impl Offset {
-    /// `None` when a tape is shorter.
-    pub(crate) fn new(offset: u8) -> Option<Self> {
-        (usize::from(offset) <= OFFSET_MAX).then_some(Self(offset))
+    /// `None` when a tape or the ring is shorter.
+    pub(crate) fn new([tape, ring]: [u8; 2]) -> Option<Self> {
+        (usize::from(tape) <= OFFSET_MAX && usize::from(ring) < N_RING).then_some(Self { tape, ring })
     }
 
-    pub(crate) fn get(self) -> u8 {
-        self.0
+    pub(crate) fn get(self) -> [u8; 2] {
+        [self.tape, self.ring]
     }
 
-    fn index(self) -> usize {
+    /// Before the newest entry; `None` when there was none.
+    pub(crate) fn before(self) -> Option<Self> {
+        let ring = if self.ring == 0 { N_RING - 1 } else { self.ring() - 1 };
+        let ring = u8::try_from(ring).expect("a ring is no longer");
+        Some(Self { tape: self.tape.checked_sub(1)?, ring })
+    }
+
+    #[inline(always)]
+    fn tape(self) -> usize {
         // Never more; the minimum tells the compiler.
-        usize::from(self.0).min(OFFSET_MAX)
+        usize::from(self.tape).min(OFFSET_MAX)
+    }
+
+    #[inline(always)]
+    fn ring(self) -> usize {
+        usize::from(self.ring).min(N_RING - 1)
+    }
+}
+
+/// Room for the newest closes, where the ring has them at both of its ends.
+pub(crate) struct Spare([f64; N_NEAR]);
+
+impl Spare {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self([0.0; N_NEAR])
     }
 }
 
@@ -59,29 +87,76 @@ impl Default for Tapes {
 
 impl Tapes {
     #[inline(always)]
-    pub(crate) fn past<S>(&self, simd: S, offset: Offset) -> Past<'_, S, f64> {
-        let offset = offset.index();
+    pub(crate) fn past<'a, S>(&'a self, simd: S, offset: Offset, spare: &'a mut Spare) -> Past<'a, S, f64> {
+        let (tape, next) = (offset.tape(), offset.ring());
+        let closes = if next >= N_NEAR {
+            window(&self.closes, next - N_NEAR)
+        } else {
+            let (older, newer) = spare.0.split_at_mut(N_NEAR - next);
+            older.copy_from_slice(&self.closes[N_RING - (N_NEAR - next)..]);
+            newer.copy_from_slice(&self.closes[..next]);
+            &spare.0
+        };
         Past {
             simd,
-            closes: window(&self.closes, offset),
-            highs: window(&self.highs, offset),
-            lows: window(&self.lows, offset),
-            volumes: window(&self.volumes, offset),
-            gaps: window(&self.gaps, offset),
-            rsis: window(&self.rsis, offset),
+            closes,
+            ring: &self.closes,
+            next,
+            highs: window(&self.highs, tape),
+            lows: window(&self.lows, tape),
+            volumes: window(&self.volumes, tape),
+            gaps: window(&self.gaps, tape),
+            rsis: window(&self.rsis, tape),
             terms: None,
         }
+    }
+
+    /// The close so many bars before the one at hand.
+    #[inline(always)]
+    pub(crate) fn close_before(&self, offset: Offset, n: usize) -> f64 {
+        let next = offset.ring();
+        self.closes[if n <= next { next - n } else { next + N_RING - n }]
+    }
+
+    /// The newest closes, oldest first.
+    #[inline(always)]
+    pub(crate) fn newest<const N: usize>(&self, offset: Offset) -> [f64; N] {
+        let next = offset.ring();
+        if next >= N {
+            return *window(&self.closes, next - N);
+        }
+        let mut closes = [0.0; N];
+        for (close, n) in closes.iter_mut().zip((1..=N).rev()) {
+            *close = self.close_before(offset, n);
+        }
+        closes
+    }
+
+    /// Highs and lows.
+    #[inline(always)]
+    pub(crate) fn ranges(&self, offset: Offset) -> [&[f64; N_RANGES]; 2] {
+        [window(&self.highs, offset.tape()), window(&self.lows, offset.tape())]
+    }
+
+    #[inline(always)]
+    pub(crate) fn rsis(&self, offset: Offset) -> &[f64; N_RSIS] {
+        window(&self.rsis, offset.tape())
+    }
+
+    #[inline(always)]
+    pub(crate) fn gaps(&self, offset: Offset) -> &[f64; N_GAPS] {
+        window(&self.gaps, offset.tape())
     }
 
     /// Loads, all at once, what a bar is completed with, beside what the windows say. Else the processor, which sees only some
     /// hundred instructions ahead, would wait for one part of a slot after the other, most of the time for a slot that is not
     /// in its cache.
     #[inline(always)]
-    pub(crate) fn load(&self) {
-        let mut bits = lines(&self.closes, N_CLOSES - 40, N_CLOSES + OFFSET_MAX);
-        // The returns of longer periods, and what leaves the average of 200.
-        for n in [63, 126, 200, 252] {
-            bits ^= self.closes[N_CLOSES - n].to_bits();
+    pub(crate) fn load(&self, offset: Offset) {
+        let mut bits = 0;
+        // What the averages adapt to, and what leaves the longest one.
+        for n in [1, 9, 17, 30, 200] {
+            bits ^= self.close_before(offset, n).to_bits();
         }
         bits ^= lines(&self.highs, N_RANGES - 19, N_RANGES + OFFSET_MAX);
         bits ^= lines(&self.lows, N_RANGES - 19, N_RANGES + OFFSET_MAX);
@@ -89,33 +164,39 @@ impl Tapes {
         black_box(bits);
     }
 
-    /// Makes room for one entry behind the window, if there is none; the offset of the same window from then on.
+    /// Makes room for one entry behind the windows, if there is none; the offset of the same windows from then on.
     #[inline(always)]
     pub(crate) fn make_room(&mut self, offset: Offset) -> Offset {
-        if offset.index() < OFFSET_MAX {
+        if offset.tape() < OFFSET_MAX {
             return offset;
         }
-        self.closes.copy_within(OFFSET_MAX.., 0);
         self.highs.copy_within(OFFSET_MAX.., 0);
         self.lows.copy_within(OFFSET_MAX.., 0);
         self.volumes.copy_within(OFFSET_MAX.., 0);
         self.gaps.copy_within(OFFSET_MAX.., 0);
         self.rsis.copy_within(OFFSET_MAX.., 0);
-        Offset(0)
+        Offset { tape: 0, ..offset }
     }
 
-    /// Writes an entry behind the window, where there must be room; the offset of the window that ends with it. What the
-    /// window before it held stays, so that going back to its offset undoes the entry.
+    /// Writes an entry behind the windows, where there must be room; the offset of the windows that end with it. What the
+    /// windows before it held stays, so that going back to its offset undoes the entry.
     #[inline(always)]
     pub(crate) fn put(&mut self, offset: Offset, entry: &Entry) -> Offset {
-        let at = offset.index();
-        self.closes[N_CLOSES + at] = entry.close;
+        let (at, next) = (offset.tape(), offset.ring());
+        self.closes[next] = entry.close;
         self.highs[N_RANGES + at] = entry.high;
         self.lows[N_RANGES + at] = entry.low;
         self.volumes[N_VOLUMES + at] = entry.volume;
         self.gaps[N_GAPS + at] = entry.gap;
         self.rsis[N_RSIS + at] = entry.rsi;
-        Offset(offset.0 + 1)
+        Offset { tape: offset.tape + 1, ring: if next + 1 == N_RING { 0 } else { offset.ring + 1 } }
+    }
+
+    /// The high and the low that the newest entry made leave their windows; there must be one.
+    #[inline(always)]
+    pub(crate) fn left(&self, offset: Offset) -> [f64; 2] {
+        let at = offset.tape().saturating_sub(1);
+        [self.highs[at], self.lows[at]]
     }
 
     pub(crate) fn rescale(&mut self, price: f64) {
@@ -162,7 +243,8 @@ mod tests {
     }
 
     fn check_end(past: &Past<(), f64>, newest: f64) {
-        for window in [past.closes.as_slice(), past.highs, past.lows, past.volumes, past.gaps, past.rsis] {
+        let year: Vec<f64> = (1..=N_CLOSES).rev().map(|n| past.close_before(n)).collect();
+        for window in [&year, past.closes.as_slice(), past.highs, past.lows, past.volumes, past.gaps, past.rsis] {
             for (age, number) in (0..).zip(window.iter().rev()) {
                 assert_eq!(number.to_bits(), (newest - f64::from(age)).max(0.0).to_bits());
             }
@@ -175,12 +257,12 @@ mod tests {
         let mut offset = Offset::default();
         for n in 1..600 {
             let before = tapes.make_room(offset);
-            check_end(&tapes.past((), before), f64::from(n - 1));
+            check_end(&tapes.past((), before, &mut Spare::new()), f64::from(n - 1));
             offset = tapes.put(before, &entry(-1.0));
-            assert_eq!(tapes.past((), offset).close().to_bits(), (-1.0_f64).to_bits());
-            check_end(&tapes.past((), before), f64::from(n - 1));
+            assert_eq!(tapes.past((), offset, &mut Spare::new()).close().to_bits(), (-1.0_f64).to_bits());
+            check_end(&tapes.past((), before, &mut Spare::new()), f64::from(n - 1));
             offset = tapes.put(before, &entry(f64::from(n)));
-            check_end(&tapes.past((), offset), f64::from(n));
+            check_end(&tapes.past((), offset, &mut Spare::new()), f64::from(n));
         }
     }
 }

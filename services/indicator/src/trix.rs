@@ -48,6 +48,17 @@ impl<L: Lane, const PERIOD: u32> State<L> for Trix<L, PERIOD> {
 
     #[inline(always)]
     fn visit(&mut self, unit: Unit, visitor: &mut impl FnMut(&mut L, Unit)) {
-        self.averages.iter_mut().for_each(|average| average.visit(unit, visitor));
+        let [first, second, third] = &mut self.averages;
+        first.visit(unit, visitor);
+        second.visit(unit, visitor);
+        third.visit(unit, visitor);
+    }
+
+    #[inline(always)]
+    fn read(&self, reader: &mut impl FnMut(&L)) {
+        let [first, second, third] = &self.averages;
+        first.read(reader);
+        second.read(reader);
+        third.read(reader);
     }
 }

@@ -74,7 +74,7 @@ impl<L: Lane> Windows<L> {
         self.path29 = path29(past);
         let extremes = &mut self.extremes;
         if parts.has(Parts::CHANNELS) {
-            extremes.channels = Channels::of(past);
+            extremes.channels = Channels::of(past, known.last_51);
         } else {
             extremes.channels.last_13 = range::<S, L, 13>(past);
         }
@@ -115,6 +115,7 @@ impl<L: Lane> Windows<L> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<L> {
     pub(crate) year: Option<Channel<L>>,
+    pub(crate) last_51: Option<Channel<L>>,
     pub(crate) rsis: Option<RsiPlaces<L>>,
 }
 
@@ -135,6 +136,6 @@ impl<L: Lane> WindowExtremes<L> {
     where
         L: Figure<S>,
     {
-        Self { channels: Channels::of(past), rsis: RsiPlaces::of(past), year }
+        Self { channels: Channels::of(past, None), rsis: RsiPlaces::of(past), year }
     }
 }

@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn columns_do_not_depend_on_where_the_rings_begin(before in 1..220_usize, history in any_bars(1..260)) {
+    fn columns_do_not_depend_on_where_the_rings_begin(before in 1..520_usize, history in any_bars(1..260)) {
         let mut history = history;
         history[0].flags = history[0].flags.with(BarFlags::SEGMENT_START);
         let mut shifted = closed(&bars(vec![3.0; before]));
