@@ -11,8 +11,16 @@ import sys
 import websockets
 
 
+UNAUTHORIZED = 4401
+PAUSE_MIN, PAUSE_MAX = 0.2, 10.0
+
+
 class Lost(Exception):
     """Updates are missing: the next connection goes on from a snapshot."""
+
+
+class Refused(Exception):
+    """The server does not want what it was sent, and will not the next time either."""
 
 
 class Follower:
@@ -22,28 +30,35 @@ class Follower:
         self.epoch: str | None = None
         self.u: int | None = None
         self.in_snapshot = False
+        self.pause = PAUSE_MIN
 
     async def run(self) -> None:
-        pause = 0.2
         while True:
             try:
                 async with websockets.connect(self.url, max_size=None, subprotocols=["technic.v1.json"]) as socket:
-                    pause = 0.2
                     async for frame in socket:
                         for event in json.loads(frame):
                             await self.take(socket, event)
             except Lost:
                 self.epoch = None
             except (OSError, websockets.WebSocketException) as error:
-                print(f"# {error}; back in {pause:.1f} s", file=sys.stderr, flush=True)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 10.0)
+                if isinstance(error, websockets.ConnectionClosed) and error.rcvd and error.rcvd.code == UNAUTHORIZED:
+                    raise Refused(error.rcvd.reason) from error
+                print(f"# {error}; back in {self.pause:.1f} s", file=sys.stderr, flush=True)
+            await asyncio.sleep(self.pause)
+            self.pause = min(2 * self.pause, PAUSE_MAX)
 
     async def take(self, socket, event: dict) -> None:
         kind = event["ev"]
+        if kind in ("seq", "hb") or (kind == "snap" and event["last"]):
+            # Not before: a server that greets and then hangs up is not to be asked five times a second.
+            self.pause = PAUSE_MIN
         if kind == "status" and event["status"] == "connected":
             if event["auth"] == "required":
-                await socket.send(json.dumps({"action": "auth", "params": os.environ["TECHNIC_KEY"]}))
+                key = os.environ.get("TECHNIC_KEY")
+                if not key:
+                    raise Refused("the server asks for a key or a token: set TECHNIC_KEY")
+                await socket.send(json.dumps({"action": "auth", "id": 1, "params": key}))
             request = {"action": "subscribe", "id": 1, "params": self.topic}
             if self.epoch == event["epoch"] and self.u is not None and not self.in_snapshot:
                 request["resume"] = {"epoch": self.epoch, "seq": self.u}
@@ -69,6 +84,8 @@ class Follower:
             if self.rows.pop(event["sym"], None) is not None:
                 print("-", event["sym"], flush=True)
         elif kind == "error":
+            if event.get("id") == 1 or event["code"] == 401:
+                raise Refused(f"error {event['code']}: {event['msg']}")
             print(f"# error {event['code']}: {event['msg']}", file=sys.stderr, flush=True)
 
     def put(self, symbol: str, row: dict) -> None:
@@ -77,7 +94,11 @@ class Follower:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: follow.py URL [TOPIC]")
     try:
         asyncio.run(Follower(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "SC.*").run())
+    except Refused as refused:
+        sys.exit(f"# {refused}")
     except KeyboardInterrupt:
         pass

@@ -14,18 +14,27 @@ type ServerEvent =
   | { ev: "snap"; ch: string; u: number; last: boolean; rows: Row[] }
   | { ev: "out"; ch: "SC"; sym: string }
   | { ev: "hb"; n: number; seq: Record<string, number>; lag_ms: number | null }
-  | { ev: "error"; code: number; msg: string }
+  | { ev: "error"; id?: number; code: number; msg: string }
   | ({ ev: "SC" | "AM" | "IN" | "AL"; sym: string } & Row);
 
 const Socket: typeof WebSocket = globalThis.WebSocket ?? createRequire(`${process.env.NODE_PATH}/`)("ws");
-const url = process.argv[2];
+const UNAUTHORIZED = 4401;
+const PAUSE_MIN = 200;
+const PAUSE_MAX = 10_000;
+const url = process.argv[2] ?? end("usage: follow.ts URL [TOPIC]");
 const topic = process.argv[3] ?? "SC.*";
 const channel = topic.split(".")[0];
 const rows = new Map<string, Row>();
 let epoch: string | undefined;
 let u: number | undefined;
 let inSnapshot = false;
-let pause = 200;
+let pause = PAUSE_MIN;
+
+/** What the server does not want now, it will not want the next time either. */
+function end(why: string): never {
+  console.error(why);
+  process.exit(1);
+}
 
 function put(symbol: string, row: Row): void {
   rows.set(symbol, row);
@@ -33,8 +42,13 @@ function put(symbol: string, row: Row): void {
 }
 
 function take(socket: WebSocket, event: ServerEvent): void {
+  // Not before: a server that greets and then hangs up is not to be asked five times a second.
+  if (event.ev === "seq" || event.ev === "hb" || (event.ev === "snap" && event.last)) pause = PAUSE_MIN;
   if (event.ev === "status" && event.status === "connected") {
-    if (event.auth === "required") socket.send(JSON.stringify({ action: "auth", params: process.env.TECHNIC_KEY }));
+    if (event.auth === "required") {
+      const key = process.env.TECHNIC_KEY || end("# the server asks for a key or a token: set TECHNIC_KEY");
+      socket.send(JSON.stringify({ action: "auth", id: 1, params: key }));
+    }
     const canResume = epoch === event.epoch && u !== undefined && !inSnapshot;
     epoch = event.epoch;
     const request = { action: "subscribe", id: 1, params: topic, ...(canResume && { resume: { epoch, seq: u } }) };
@@ -57,7 +71,9 @@ function take(socket: WebSocket, event: ServerEvent): void {
     // It may name a symbol that came and went while a snapshot was on its way.
     if (rows.delete(event.sym)) console.log("-", event.sym);
   } else if (event.ev === "error") {
-    console.error(`# error ${event.code}: ${event.msg}`);
+    const line = `# error ${event.code}: ${event.msg}`;
+    if (event.id === 1 || event.code === 401) end(line);
+    console.error(line);
   } else if (event.ev === channel) {
     put((event as Row).sym!, event as Row);
   }
@@ -66,14 +82,14 @@ function take(socket: WebSocket, event: ServerEvent): void {
 function connect(): void {
   const socket = new Socket(url, "technic.v1.json");
   socket.onmessage = (message) => {
-    pause = 200;
     for (const event of JSON.parse(String(message.data)) as ServerEvent[]) take(socket, event);
   };
   socket.onerror = () => {};
   socket.onclose = (close) => {
+    if (close.code === UNAUTHORIZED) end(`# ${close.reason}`);
     console.error(`# closed (${close.code}); back in ${pause} ms`);
     setTimeout(connect, pause);
-    pause = Math.min(2 * pause, 10_000);
+    pause = Math.min(2 * pause, PAUSE_MAX);
   };
 }
 
