@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask <command>`. Only std, so that it is built in a second.
 
+mod clients;
 mod command;
 mod deny;
 mod nats_server;
@@ -111,6 +112,7 @@ fn test(args: &[OsString]) -> Result<()> {
             None
         }
     };
+    let clients = clients::variables();
     let technic = build()?;
     let prepared = |arguments: &[&str]| {
         let mut command = cargo(arguments);
@@ -121,6 +123,7 @@ fn test(args: &[OsString]) -> Result<()> {
         if let Some(server) = &redis_server {
             command.env("REDIS_SERVER", server);
         }
+        command.envs(clients.iter().map(|(name, path)| (name, path)));
         command
     };
 

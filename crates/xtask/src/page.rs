@@ -46,8 +46,8 @@ pub(crate) fn test(technic: &Path, pictures: Option<&Path>) -> Result<()> {
     run(&mut command)
 }
 
-/// The folder with the tests and what npm installed for them.
-fn installed() -> Result<PathBuf> {
+/// The folder with the tests and what npm installed for them and for the TypeScript client.
+pub(crate) fn installed() -> Result<PathBuf> {
     let printed = output(Command::new("node").arg("--version"))?;
     let major = printed.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < NODE_MAJOR_OLDEST) {
