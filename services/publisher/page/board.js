@@ -11,12 +11,16 @@ export class Board {
   /** Rises with every change. */
   version = 0;
   nUpdates = 0;
+  /** When the newest bar of all rows began, Unix nanoseconds. */
+  newestNs = 0;
 
   /** @param {Row[]} rows */
   replace(rows) {
     const before = this.entries;
     this.entries = new Map();
+    this.newestNs = 0;
     for (const row of rows) {
+      this.newestNs = Math.max(this.newestNs, row.freshness.open_time_ns);
       const known = before.get(row.symbol);
       this.entries.set(row.symbol, this.#entry(row, known, 0));
     }
@@ -26,6 +30,7 @@ export class Board {
   /** @param {Row} row @param {number} now */
   put(row, now) {
     this.entries.set(row.symbol, this.#entry(row, this.entries.get(row.symbol), now));
+    this.newestNs = Math.max(this.newestNs, row.freshness.open_time_ns);
     this.version += 1;
     this.nUpdates += 1;
   }

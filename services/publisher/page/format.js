@@ -57,7 +57,24 @@ export function age(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  return `${Math.floor(seconds / 3600)}h`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** A long weekend: what has not moved for longer is not waiting for the market to open. */
+const STALE_MS = 4 * 86_400_000;
+
+/**
+ * How far the bar of a row is behind the newest of the table.
+ * @param {import("./types").Row} row @param {number} newestNs
+ * @returns {{ kind: "live" | "late" | "stale", text: string, title: string }}
+ */
+export function freshness(row, newestNs) {
+  const behindMs = (newestNs - row.freshness.open_time_ns) / 1e6;
+  if (behindMs <= 0) return { kind: "live", text: "●", title: `on the newest bar, ${row.as_of}` };
+  const kind = behindMs > STALE_MS ? "stale" : "late";
+  const text = `${kind === "stale" ? "○" : "◐"} ${age(behindMs)}`;
+  return { kind, text, title: `${kind}: its bar, ${row.as_of}, is ${age(behindMs)} behind the newest` };
 }
 
 /** A span in the unit that reads best. @param {number | null | undefined} ms */

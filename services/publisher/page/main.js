@@ -20,6 +20,8 @@ const REORDER_MS = 500;
 const SUMMARY_MS = 1000;
 const ROW_PX = 30;
 const ROW_TOUCH_PX = 46;
+/** With band and plan in a line below. */
+const ROW_NARROW_PX = 62;
 
 const BANNERS = /** @type {Record<string, string>} */ ({
   synthetic: "Synthetic market: every number is generated, none is real",
@@ -85,7 +87,7 @@ function App() {
     const { settings: now } = current.current;
     const entries = view(board, now, columnOf(now.sort.key));
     shownVersion.current = board.version;
-    table.show(entries, board.entries.size === 0 ? "Waiting for the first results …" : "No symbol passes the filters.");
+    table.show(entries, board.newestNs, board.entries.size === 0 ? "Waiting for the first results …" : "No symbol passes the filters.");
     setShown(entries.length);
   }, [table]);
 
@@ -146,8 +148,8 @@ function App() {
   // With the state they follow from: a key pressed right after a click finds the table that the click asked for.
   useLayoutEffect(() => {
     const keys = isNarrow ? NARROW_COLUMNS : settings.columns;
-    const touch = isNarrow || matchMedia("(pointer: coarse)").matches;
-    table.arrange(keys.map(columnOf), settings.sort, touch ? ROW_TOUCH_PX : ROW_PX, isNarrow ? NARROW_WIDTHS : {});
+    const rowPx = isNarrow ? ROW_NARROW_PX : matchMedia("(pointer: coarse)").matches ? ROW_TOUCH_PX : ROW_PX;
+    table.arrange(keys.map(columnOf), settings.sort, rowPx, isNarrow ? NARROW_WIDTHS : {});
   }, [settings.columns, settings.sort, isNarrow]);
   useLayoutEffect(reorder, [settings.filters, settings.sort, settings.watchlists, settings.watchlist]);
   const watched = useMemo(() => new Set(settings.watchlists[settings.watchlist] ?? []), [settings.watchlists, settings.watchlist]);

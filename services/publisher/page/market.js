@@ -7,6 +7,13 @@ import { fixed, gain, grouped, percent, words } from "./format.js";
 
 const REFRESH_MS = 15_000;
 const BANDS = ["A+", "A", "B", "C", "D"];
+/** What fits into a cell of the heat map; its title has the full name. @type {Record<string, string>} */
+const SHORT_SECTORS = {
+  "Basic Materials": "Materials", "Communication Services": "Comms", "Consumer Cyclical": "Cyclical",
+  "Consumer Defensive": "Defensive", "Consumer Discretionary": "Discret.", "Consumer Staples": "Staples",
+  "Financial Services": "Financials", "Health Care": "Health", "Healthcare": "Health", "Information Technology": "Tech",
+  "Miscellaneous": "Misc.", "Technology": "Tech", "Telecommunications": "Telecom",
+};
 
 /**
  * @param {object} properties
@@ -18,6 +25,7 @@ export function MarketHeader({ summary, sector, onSector }) {
   const market = useMarket(summary.n > 0);
   const { nRising, nFalling, nRated } = summary;
   const breadth = nRated === 0 ? null : nRising / nRated;
+  const nKnown = summary.sectors.reduce((sum, { name, n }) => sum + (name === "" ? 0 : n), 0);
   const mean = summary.sectors.reduce((sum, { merit }) => sum + merit, 0) / Math.max(1, summary.n);
   return html`
     <section class="market" aria-label="Market">
@@ -26,9 +34,9 @@ export function MarketHeader({ summary, sector, onSector }) {
         ${market
           ? html`
             <p class="big"><span class=${market.trend.endsWith("UP") ? "up" : market.trend.endsWith("DOWN") ? "down" : ""}>${market.trend.endsWith("UP") ? "▲" : market.trend.endsWith("DOWN") ? "▼" : "◆"} ${words(market.trend)}</span></p>
-            <p class="small"><span class=${`chip ${market.is_risk_on ? "good" : "warn"}`}>${market.is_risk_on ? "risk on" : "risk off"}</span>
-              <span>${words(market.vol_level ?? market.vol)} · vol ${percent(market.vol_per_year, 1) || "–"}</span>
-              <span>growth ${gain(market.growth_ret20, 1) || "–"}</span></p>`
+            <p class="small"><span class=${`chip ${market.is_risk_on ? "good" : "warn"}`} title="Whether the regime favours taking risk">${market.is_risk_on ? "risk on" : "risk off"}</span>
+              <span title=${`How much ${market.benchmark} swings: its level, and its volatility in a year`}>${words(market.vol_level ?? market.vol)} · vol ${percent(market.vol_per_year, 1) || "–"}</span>
+              <span title="Gain of growth stocks over the whole market in 20 sessions">growth ${gain(market.growth_ret20, 1) || "–"}</span></p>`
           : html`<p class="hint">Unknown: no closes of its index were read.</p>`}
       </div>
       <div class="card breadth">
@@ -55,25 +63,26 @@ export function MarketHeader({ summary, sector, onSector }) {
           ${halves(summary.sectors).map((half) => html`<div>${half.map(({ name, n, merit, nRising: rising }) => {
             const points = merit / n;
             const label = name === "" ? "Unknown" : name;
-            return html`<button type="button" key=${name} aria-pressed=${sector === name} style=${`--n:${Math.max(n, summary.n / 16)};--tone:${tone(points - mean)}`}
+            return html`<button type="button" key=${name} aria-pressed=${sector === name} style=${`--n:${name === "" ? nKnown / 24 : Math.max(n, nKnown / 16)};--tone:${tone(points - mean)}`}
               title=${`${label}: ${n} symbols, mean MERIT ${fixed(points, 1)}, ${percent(rising / n, 0)} rated above zero`}
-              onClick=${() => onSector(sector === name ? null : name)}><span>${label}</span><b>${fixed(points, 0)}</b></button>`;
+              onClick=${() => onSector(sector === name ? null : name)}><span>${SHORT_SECTORS[name] ?? label}</span><b>${fixed(points, 0)}</b></button>`;
           })}</div>`)}
         </div>
       </div>
     </section>`;
 }
 
-/** Two lines of about the same width. @template {{ n: number }} T @param {T[]} sectors @returns {T[][]} */
+/** Two lines of about the same width; those of which no sector is known come last. @template {{ n: number, name: string }} T @param {T[]} sectors @returns {T[][]} */
 function halves(sectors) {
   /** @type {[T[], T[]]} */
   const lines = [[], []];
   const widths = [0, 0];
-  for (const sector of sectors) {
+  for (const sector of sectors.filter(({ name }) => name !== "")) {
     const line = /** @type {number} */ (widths[0]) <= /** @type {number} */ (widths[1]) ? 0 : 1;
     lines[line].push(sector);
     widths[line] = (widths[line] ?? 0) + sector.n;
   }
+  lines[1].push(...sectors.filter(({ name }) => name === ""));
   return lines;
 }
 
@@ -88,8 +97,9 @@ function useMarket(isLive) {
   useEffect(() => {
     const renew = async () => {
       try {
-        const answer = await ask("/v1/regime");
-        setMarket(answer.ok ? await answer.json() : null);
+        // Not /v1/regime: that there is none is no error, and browsers would log its 404 as one.
+        const answer = await ask("/v1/scan?limit=1&fields=symbol");
+        setMarket(answer.ok ? (await answer.json()).regime : null);
       } catch {
         // The line at the bottom says that the server is away.
       }

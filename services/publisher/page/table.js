@@ -2,6 +2,7 @@
 // or updated costs the change of a few texts and nothing else.
 
 import { SYMBOL, bandTone } from "./columns.js";
+import { freshness, price, words } from "./format.js";
 
 /** @typedef {import("./types").Entry} Entry @typedef {import("./columns").Column} Column */
 
@@ -15,6 +16,7 @@ const FLASHES_MAX = 48;
  * @typedef {object} Shown a row of the screen
  * @property {HTMLElement} element
  * @property {HTMLElement[]} cells
+ * @property {HTMLElement} idea band and plan in a line of their own, on a phone
  * @property {string[]} texts
  * @property {string} symbol
  * @property {Entry | null} entry
@@ -36,6 +38,7 @@ export class Table {
   /** @type {Shown[]} */
   #pool = [];
   #rowHeight = 32;
+  #newestNs = 0;
   #selected = "";
   /** Where the keyboard is. */
   #focus = "";
@@ -176,9 +179,10 @@ export class Table {
     this.#head.replaceChildren(row);
   }
 
-  /** @param {Entry[]} entries @param {string} whyEmpty */
-  show(entries, whyEmpty) {
+  /** @param {Entry[]} entries @param {number} newestNs @param {string} whyEmpty */
+  show(entries, newestNs, whyEmpty) {
     this.#entries = entries;
+    this.#newestNs = newestNs;
     this.#places.clear();
     entries.forEach(({ row }, place) => this.#places.set(row.symbol, place));
     this.#body.style.height = `${entries.length * this.#rowHeight}px`;
@@ -302,6 +306,7 @@ export class Table {
     const isUnchanged = isSame && shown.entry === entry;
     const isFlashing = isSame && this.flash && !isUnchanged && entry.changedAt > 0;
     shown.entry = entry;
+    if (!isUnchanged) this.#drawIdea(shown.idea, row);
     this.#columns.forEach((column, n) => {
       const cell = /** @type {HTMLElement} */ (shown.cells[n]);
       if (column.key === "symbol") {
@@ -336,18 +341,35 @@ export class Table {
   #drawSymbol(cell, shown, { row }, place) {
     const isWatched = this.#watched.has(row.symbol);
     const made = row.freshness.is_synthetic ? "synthetic" : row.freshness.is_replayed ? "replayed" : "";
-    const text = `${place}|${row.symbol}|${row.name}|${isWatched}|${made}`;
+    const fresh = freshness(row, this.#newestNs);
+    const text = `${place}|${row.symbol}|${row.name}|${isWatched}|${made}|${fresh.text}|${row.as_of}`;
     if (shown.texts[0] === text) return;
     shown.texts[0] = text;
-    const [star, rank, symbol, name] = /** @type {HTMLElement[]} */ ([...cell.children]);
-    if (!star || !rank || !symbol || !name) return;
+    const [star, rank, symbol, mark, name] = /** @type {HTMLElement[]} */ ([...cell.children]);
+    if (!star || !rank || !symbol || !mark || !name) return;
     star.textContent = isWatched ? "★" : "☆";
     star.setAttribute("aria-label", `${isWatched ? "Unwatch" : "Watch"} ${row.symbol}`);
     star.classList.toggle("on", isWatched);
     rank.textContent = String(place + 1);
     symbol.textContent = row.symbol;
+    mark.textContent = fresh.text;
+    mark.dataset["kind"] = fresh.kind;
+    mark.title = fresh.title;
+    mark.setAttribute("aria-label", fresh.title);
     name.textContent = row.name ?? "";
     cell.title = `${row.symbol}${row.name ? ` · ${row.name}` : ""}${made ? ` (${made})` : ""}`;
+  }
+
+  /** @param {HTMLElement} cell @param {import("./types").Row} row */
+  #drawIdea(cell, row) {
+    const levels = row.entry === null
+      ? `no plan${row.no_plan ? `: ${words(row.no_plan).toLowerCase()}` : ""}`
+      : `entry ${price(row.entry)} · stop ${price(row.stop)} · target ${price(row.target)}`;
+    const [band, plan] = /** @type {HTMLElement[]} */ ([...cell.children]);
+    if (!band || !plan) return;
+    band.className = bandTone(row.merit_band);
+    if (band.textContent !== row.merit_band) band.textContent = row.merit_band;
+    if (plan.textContent !== levels) plan.textContent = levels;
   }
 
   /** @param {HTMLElement} cell @param {Column} column @param {string} before @param {string} after */
@@ -383,9 +405,10 @@ export class Table {
         star.className = "star";
         // The grid is one stop of the keyboard; `w` does the same.
         star.tabIndex = -1;
-        cell.append(star, ...["rank", "ticker", "name"].map((name) => {
+        cell.append(star, ...["rank", "ticker", "mark", "name"].map((name) => {
           const part = document.createElement("span");
           part.className = name;
+          if (name === "mark") part.setAttribute("role", "img");
           return part;
         }));
       } else {
@@ -393,8 +416,14 @@ export class Table {
       }
       return cell;
     });
-    element.append(...cells);
+    const idea = document.createElement("div");
+    idea.className = "idea";
+    idea.setAttribute("role", "gridcell");
+    const band = document.createElement("b");
+    band.title = "The band of MERIT";
+    idea.append(band, document.createElement("span"));
+    element.append(...cells, idea);
     this.#body.append(element);
-    return { element, cells, texts: [], symbol: "", entry: null, place: -1 };
+    return { element, cells, idea, texts: [], symbol: "", entry: null, place: -1 };
   }
 }

@@ -77,7 +77,7 @@ export interface Row {
     ics: Record<string, number>;
     tech_rating: Record<string, number> | null;
   };
-  freshness: { is_final: boolean; n_bars: number; is_synthetic: boolean; is_replayed: boolean };
+  freshness: { open_time_ns: number; is_final: boolean; n_bars: number; is_synthetic: boolean; is_replayed: boolean };
 }
 
 /** A row of the table, and what this page noted of it. */
