@@ -282,6 +282,53 @@ test("it can be read and operated by everyone", async () => {
   await page.click('.top .segmented button:text-is("auto")');
 });
 
+test("each symbol says how far it is behind the newest bar", async () => {
+  const watching = await open();
+  await isLive(watching);
+  await screen(watching);
+  const marks = () => watching.$$eval(".body .row:not([hidden])", (rows) => rows.map((row) => {
+    const { title, textContent, dataset } = row.querySelector(".mark");
+    const newest = Math.max(...[...window.technic.board.entries.values()].map((entry) => Date.parse(entry.row.as_of)));
+    const days = (newest - Date.parse(window.technic.board.entries.get(row.dataset.symbol).row.as_of)) / 86_400_000;
+    return { days, title, text: textContent, kind: dataset.kind, label: row.querySelector(".mark").getAttribute("aria-label") };
+  }));
+  const isRight = ({ days, title, text, kind, label }) => title === label && title !== "" && (days === 0
+    ? kind === "live" && text === "●"
+    : kind === (days > 4 ? "stale" : "late") && text.endsWith(` ${days}d`));
+  await becomes(marks, (all) => all.every(isRight), "marks");
+  // One whose bars end while those of the others go on.
+  for (const [days, text] of [[1, "◐ 1d"], [12, "○ 12d"]]) {
+    await watching.evaluate((days) => {
+      const { board } = window.technic;
+      const { row } = board.entries.values().next().value;
+      const ns = board.newestNs + days * 86_400e9;
+      board.put({ ...row, symbol: "NEWEST", merit: 100, freshness: { ...row.freshness, open_time_ns: ns } }, performance.now());
+      board.put({ ...row, symbol: "LATE", merit: 100, freshness: { ...row.freshness, open_time_ns: ns - days * 86_400e9 } }, performance.now());
+    }, days);
+    const late = () => watching.$$eval('[data-symbol="LATE"] .mark', (all) => all.map((one) => one.textContent));
+    await becomes(late, ([now]) => now === text, text);
+  }
+  await watching.context().close();
+});
+
+test("no label of the heat map is cut, and those without a sector come last", async () => {
+  for (const viewport of [DESKTOP, PHONE]) {
+    const watching = await open({ viewport });
+    await isLive(watching);
+    await watching.waitForSelector(".heat button");
+    const { cut, names } = await watching.evaluate(() => {
+      const edge = document.querySelector(".heat").getBoundingClientRect().right + 1;
+      const all = [...document.querySelectorAll(".heat button")];
+      const isCut = (one) => one.scrollWidth > one.clientWidth || one.getBoundingClientRect().right > edge
+        || one.firstChild.scrollWidth > one.firstChild.clientWidth + 1;
+      return { cut: all.filter(isCut).map((one) => one.textContent), names: all.map((one) => one.title.split(":")[0]) };
+    });
+    assert.deepEqual(cut, [], `${viewport.width} px`);
+    assert.ok(!names.includes("Unknown") || names.at(-1) === "Unknown", names.join(", "));
+    await watching.context().close();
+  }
+});
+
 test("on a phone nothing sticks out, and details take the whole screen", async () => {
   const phone = await open({ viewport: PHONE, colorScheme: "light", hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
   await isLive(phone);
@@ -289,6 +336,13 @@ test("on a phone nothing sticks out, and details take the whole screen", async (
   assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), PHONE.width);
   assert.deepEqual(await phone.$$eval(".head .cell", (all) => all.map((one) => one.className.split(" ").pop())), ["symbol", "merit", "signal", "close"]);
   assert.equal(await phone.$eval(".grid", (grid) => grid.scrollWidth), PHONE.width);
+  const ideas = await phone.$$eval(".body .row:not([hidden])", (rows) => rows.map((row) => {
+    const { merit_band, entry } = window.technic.board.entries.get(row.dataset.symbol).row;
+    return { text: row.querySelector(".idea").innerText.replaceAll("\n", " "), merit_band, entry };
+  }));
+  for (const { text, merit_band, entry } of ideas) {
+    assert.ok(text.startsWith(`${merit_band} `) && (entry === null ? /no plan/ : /entry .+ stop .+ target /).test(text), text);
+  }
   if (PICTURES !== "") await phone.screenshot({ path: join(PICTURES, "page-phone.png") });
   await phone.tap(".row[aria-rowindex='2'] .ticker");
   await phone.waitForSelector(".detail .gauge");
