@@ -95,6 +95,8 @@ function tone(distance) {
 function useMarket(isLive) {
   const [market, setMarket] = useState(/** @type {import("./types").Market | null} */ (null));
   useEffect(() => {
+    // A server that is reading its table answers nobody.
+    if (!isLive) return undefined;
     const renew = async () => {
       try {
         // Not /v1/regime: that there is none is no error, and browsers would log its 404 as one.
@@ -105,7 +107,7 @@ function useMarket(isLive) {
       }
     };
     renew();
-    const timer = setInterval(renew, isLive ? REFRESH_MS : 2000);
+    const timer = setInterval(renew, REFRESH_MS);
     return () => clearInterval(timer);
   }, [isLive]);
   return market;
