@@ -67,7 +67,7 @@ async fn every_method_answers_within_caps_and_is_versioned() {
         let shares = (position["weight"].as_f64().unwrap() * 5000.0 / 12.5).floor();
         assert_eq!((position["shares"].as_f64(), &position["held"]), (Some(shares), &Value::Null));
         assert!(portfolio["volatility"].as_f64().unwrap() > 0.0, "{portfolio}");
-        let tag = answer.header("etag").unwrap();
+        let tag = answer.header("etag").unwrap().replace("w/", "W/");
         let again = server.get_with(&path, &format!("if-none-match: {tag}\r\n")).await;
         assert_eq!((again.status, again.body.as_str()), (304, ""));
     }
@@ -103,7 +103,7 @@ async fn bad_parameters_are_problems_that_name_them() {
         ("holdings=S1:x", "holdings"),
         ("holdings=S1:0.1,S1:0.1", "holdings"),
         ("holdings=S1:0.6,S2:0.6", "holdings"),
-        ("holdings=NOSYMBOLSOLONG:0.1", "holdings"),
+        ("holdings=LONGERTHANANYSYMBOLIS:0.1", "holdings"),
         ("holdings=S1:0.1&turnover_max=2", "turnover_max"),
         ("turnover_max=0.1", "turnover_max"),
         ("colour=red", "colour"),

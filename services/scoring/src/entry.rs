@@ -157,7 +157,7 @@ pub(crate) struct Entry {
     pub(crate) subscores: Subscores,
     pub(crate) signal: Signal,
     pub(crate) atr_pct: Option<f64>,
-    /// USD traded in a bar: the newest one, or the mean of 20 while that is forming and has traded a part of its day only.
+    /// USD traded in the newest bar.
     pub(crate) dollar_volume: f64,
     /// The number that the liquidity percentile ranks by (specification §9 and §11).
     pub(crate) log_dollar_volume: f64,
@@ -187,8 +187,7 @@ impl Entry {
         };
         let subscores = Subscores::new(&tech_inputs);
         let tech = tech_rating::tech_rating(&subscores, &Weights::default());
-        let is_final = inputs.flags().contains(BarFlags::FINAL);
-        let dollar_volume = inputs.dollar_vol_20.filter(|_| !is_final).unwrap_or(inputs.close * inputs.volume);
+        let dollar_volume = inputs.close * inputs.volume;
         Self {
             tech,
             signal: tech_rating::signal(tech.rating, subscores.trend, subscores.momentum),

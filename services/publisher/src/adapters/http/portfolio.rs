@@ -56,6 +56,7 @@ struct PortfolioRequest {
         (status = 400, description = "A parameter is unknown or wrong; `parameter` names it.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 404, description = "The server keeps no bars, so nothing is known of returns.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn portfolio(

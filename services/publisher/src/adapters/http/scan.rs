@@ -75,6 +75,7 @@ struct Empty {}
         (status = 304, description = "Nothing changed since the `ETag` of the request."),
         (status = 400, description = "A parameter is unknown or wrong; `parameter` names it.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn scan(State(app): State<App>, request: Request) -> Result<Response, Problem> {
@@ -106,6 +107,7 @@ pub(super) async fn scan(State(app): State<App>, request: Request) -> Result<Res
         )),
         (status = 400, description = "A parameter is unknown or wrong; `parameter` names it.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn scan_by_body(State(app): State<App>, request: Request) -> Result<Response, Problem> {

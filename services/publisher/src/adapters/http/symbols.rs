@@ -90,6 +90,7 @@ struct BarAnswer {
         (status = 400, description = "No possible symbol, or a wrong parameter.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 404, description = "The symbol has no result; `why_not` names the first condition that it fails.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
         (status = 429, description = "Too many requests from this address.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
+        (status = 503, description = "What was known before the start is still being read: ask again after `Retry-After`.", content_type = "application/problem+json", body = ref("#/components/schemas/Problem")),
     )
 )]
 pub(super) async fn symbol(
