@@ -272,8 +272,9 @@ impl NatsBus {
         let subject = format!("CONSUMER.INFO.{stream}.{durable}");
         let info: Result<ConsumerInfo, BusError> = self.shared.request(&subject, &serde_json::json!({}), &what).await;
         match info {
-            // A reader always has a request at the server, but for the moment between two of them.
-            Ok(info) => Ok(info.num_waiting > 0 || info.num_ack_pending > 0),
+            // A reader always has a request at the server, but for the moment between two of them. What it did not
+            // acknowledge says nothing: one that is gone leaves it behind.
+            Ok(info) => Ok(info.num_waiting > 0),
             Err(error) => match api_error(&error) {
                 Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(false),
                 Some(ErrorCode::STREAM_NOT_FOUND) => Err(BusError::StreamLost { stream: stream.to_owned() }),
